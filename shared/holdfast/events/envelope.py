@@ -32,17 +32,19 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     correlationid: Annotated[
         str, Meta(max_length=36, description="the incident: the id of the event that began it")
     ]
-    causationid: Annotated[
-        str | None, Meta(max_length=36, description="the event that directly caused this one")
-    ] = None
+    causationid: (
+        Annotated[str, Meta(max_length=36, description="the event that directly caused this one")]
+        | None
+    ) = None
     sequence: Annotated[
         str, Meta(max_length=16, description="position in the producer's chain, zero-padded")
     ]
     previoushash: Annotated[str, Meta(max_length=64, description="hash of the event before it")]
     hash: Annotated[str, Meta(max_length=64, description="SHA-256 of everything else, in hex")]
-    traceparent: Annotated[
-        str | None, Meta(max_length=55, description="W3C trace context of the producing span")
-    ] = None
+    traceparent: (
+        Annotated[str, Meta(max_length=55, description="W3C trace context of the producing span")]
+        | None
+    ) = None
     data: msgspec.Raw
 
 

@@ -1,0 +1,253 @@
+"""The cluster file as types: one TOML file per cluster. All durations are seconds."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from holdfast.events.fields import Name
+
+Positive = Annotated[float, Meta(gt=0, le=86_400)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every section: an unknown key is an error."""
+
+
+class _Kind(_Section, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of every section whose `kind` chooses between types."""
+
+
+class Profile(StrEnum):
+    """Timing profiles, see `holdfast.timing`."""
+
+    FAST = "fast"
+    STANDARD = "standard"
+    TOLERANT = "tolerant"
+
+
+class Cluster(_Section, frozen=True, kw_only=True):
+    """`[cluster]`: identity, voters, timing and the fencing the operator insists on."""
+
+    name: Name
+    voters: Annotated[list[Name], Meta(min_length=3, max_length=15)]
+    profile: Profile = Profile.STANDARD
+    fencing: Literal["required", "lease-only"] = "required"
+
+
+class FenceDevice(_Section, frozen=True, kw_only=True):
+    """`[[nodes.<n>.fence]]`: one fence agent that can cut this node's power.
+
+    `options` go to the agent on standard input; `secret_file` holds further `key=value` lines.
+    """
+
+    agent: Annotated[str, Meta(min_length=1, max_length=200)]
+    plug: Annotated[str, Meta(max_length=200)] | None = None
+    options: dict[str, str] = {}
+    secret_file: str | None = None
+    timeout: Positive = 20.0
+
+
+class Bus(_Section, frozen=True, kw_only=True):
+    """`[nodes.<n>.bus]`: where this place's nats-server listens."""
+
+    client_port: Port = 4222
+    route_port: Port = 6222
+    monitor_port: Port = 8222
+
+
+class Node(_Section, frozen=True, kw_only=True):
+    """`[nodes.<n>]`: a host that runs workloads."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=253)]
+    bus: Bus = Bus()
+    fence: Annotated[list[FenceDevice], Meta(max_length=4)] = []
+
+
+class Witness(_Section, frozen=True, kw_only=True):
+    """`[witnesses.<n>]`: a place with a vote and no workload."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=253)]
+    bus: Bus = Bus()
+
+
+class Volume(_Section, frozen=True, kw_only=True):
+    """`[volumes.<v>]`: `directory` is one folder that every node reaches (NFS, or one machine)."""
+
+    driver: Literal["directory"]
+    path: Annotated[str, Meta(min_length=1, max_length=400)]
+    probe_interval: Positive = 5.0
+    probe_deadline: Positive = 3.0
+
+
+class ProcessCheck(_Kind, frozen=True, kw_only=True, tag="process"
+):
+    """The process lives; seen through its pidfd at the moment it ends, never polled."""
+
+
+class TcpCheck(_Kind, frozen=True, kw_only=True, tag="tcp"
+):
+    """A TCP connection opens."""
+
+    host: str
+    port: Port
+    interval: Positive = 1.0
+    deadline: Positive = 2.0
+    failures: Annotated[int, Meta(ge=1, le=100)] = 2
+
+
+class HttpCheck(_Kind, frozen=True, kw_only=True, tag="http"
+):
+    """A GET answers with a 2xx status."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://", max_length=400)]
+    interval: Positive = 1.0
+    deadline: Positive = 2.0
+    failures: Annotated[int, Meta(ge=1, le=100)] = 2
+
+
+class CommandCheck(_Kind, frozen=True, kw_only=True, tag="command"
+):
+    """A program exits with 0."""
+
+    command: Annotated[list[str], Meta(min_length=1, max_length=64)]
+    interval: Positive = 5.0
+    deadline: Positive = 5.0
+    failures: Annotated[int, Meta(ge=1, le=100)] = 2
+
+
+Check = ProcessCheck | TcpCheck | HttpCheck | CommandCheck
+
+
+class LocalRecovery(_Section, frozen=True, kw_only=True):
+    """`recovery = {...}` of a resource: restarts here before the group moves. 0 attempts: none."""
+
+    attempts: Annotated[int, Meta(ge=0, le=100)] = 3
+    window: Positive = 300.0
+    backoff: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    backoff_factor: Annotated[float, Meta(ge=1, le=10)] = 2.0
+
+
+class _Resource(_Kind, frozen=True, kw_only=True):
+    """What every kind of resource has. `after` names resources that must be started before it."""
+
+    after: Annotated[list[Name], Meta(max_length=32)] = []
+    start_timeout: Positive = 20.0
+    stop_timeout: Positive = 10.0
+    checks: Annotated[list[Check], Meta(max_length=8)] = []
+    recovery: LocalRecovery = LocalRecovery()
+
+
+class ProcessResource(
+    _Resource,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="process",
+):
+    """A program that Holdfast starts, watches and stops (SIGTERM, then SIGKILL to its group).
+
+    `{epoch}`, `{node}` and `{group}` in arguments and environment values are filled in at start.
+    """
+
+    command: Annotated[list[str], Meta(min_length=1, max_length=64)]
+    environment: dict[str, str] = {}
+    directory: str | None = None
+
+
+class CommandResource(
+    _Resource,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="command",
+):
+    """A resource that commands start, stop and probe: `probe` exits 0 running, 7 not running."""
+
+    start: Annotated[list[str], Meta(min_length=1, max_length=64)]
+    stop: Annotated[list[str], Meta(min_length=1, max_length=64)]
+    probe: Annotated[list[str], Meta(min_length=1, max_length=64)]
+
+
+class VolumeResource(
+    _Resource, frozen=True, kw_only=True, tag="volume"
+):
+    """A volume of `[volumes]`, activated on the node at the group's epoch."""
+
+    volume: Name
+
+
+Resource = ProcessResource | CommandResource | VolumeResource
+
+
+class Group(_Section, frozen=True, kw_only=True):
+    """`[groups.<g>]`: resources that live together on one node, in order of preference."""
+
+    nodes: Annotated[list[Name], Meta(min_length=1, max_length=15)]
+    resources: Annotated[dict[Name, Resource], Meta(min_length=1, max_length=32)]
+    failback: Literal["manual"] = "manual"
+    max_moves: Annotated[int, Meta(ge=1, le=100)] = 5
+    moves_window: Positive = 600.0
+
+
+class Thresholds(_Section, frozen=True, kw_only=True):
+    """`[monitor]`: when the host's own layers count as degraded, in percent."""
+
+    interval: Positive = 2.0
+    pressure_degraded: Positive = 40.0
+    memory_available_degraded: Positive = 5.0
+    disk_free_degraded: Positive = 5.0
+    load_per_core_degraded: Positive = 8.0
+
+
+class LogChannel(_Kind, frozen=True, kw_only=True, tag="log"
+):
+    """Appends one JSON line per notification to a file; `-` is standard output."""
+
+    path: str = "-"
+
+
+class WebhookChannel(_Kind, frozen=True, kw_only=True, tag="webhook"
+):
+    """POSTs the CloudEvent to a URL."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://", max_length=400)]
+    deadline: Positive = 5.0
+    attempts: Annotated[int, Meta(ge=1, le=20)] = 5
+
+
+Channel = LogChannel | WebhookChannel
+
+
+class Notifications(_Section, frozen=True, kw_only=True):
+    """`[notifications]`: which events go where. `events` are event names; empty: the notable."""
+
+    channels: Annotated[dict[Name, Channel], Meta(max_length=16)] = {}
+    events: Annotated[list[Name], Meta(max_length=64)] = []
+
+
+class Telemetry(_Section, frozen=True, kw_only=True):
+    """`[telemetry]`: OTLP over HTTP; off unless an endpoint is given."""
+
+    endpoint: Annotated[str, Meta(pattern=r"^https?://", max_length=400)] | None = None
+
+
+class ClusterFile(_Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    cluster: Cluster
+    nodes: Annotated[dict[Name, Node], Meta(min_length=2, max_length=15)]
+    witnesses: Annotated[dict[Name, Witness], Meta(max_length=15)] = {}
+    volumes: Annotated[dict[Name, Volume], Meta(max_length=64)] = {}
+    groups: Annotated[dict[Name, Group], Meta(max_length=64)] = {}
+    monitor: Thresholds = Thresholds()
+    notifications: Notifications = Notifications()
+    telemetry: Telemetry = Telemetry()
+
+    def places(self) -> dict[str, Node | Witness]:
+        """Every place with a nats-server, hosts first, in the file's order."""
+        return {**self.nodes, **self.witnesses}

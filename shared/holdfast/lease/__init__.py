@@ -1,0 +1,35 @@
+"""Leases by majority vote: the pure core on which "never two owners" rests.
+
+Invariant: at no moment do two holders of one lease both believe it valid, as long as clocks run
+at rates that differ by less than margin/ttl.
+
+Why it holds. A holder counts its lease valid until t0 + ttl - margin, where t0 is *before* it
+asked. A voter that grants does so at tv >= t0 and agrees to no other holder before tv + ttl. Any
+two majorities share a voter; the shared one either still keeps its promise, so no takeover
+succeeds, or has let it lapse at tv + ttl, after the holder stopped believing. A takeover with a
+fence proof does not wait, because the proof says that the old holder can no longer act. Terms are
+stored before they are answered, so a voter that restarts refuses what it refused before; the
+promises it forgot are why it abstains from takeovers for one ttl after a start.
+
+`voter` is one vote, `holder` counts votes. Neither knows clocks or networks: time is an argument,
+in seconds of one machine's own monotonic clock, and times of two machines are never compared.
+"""
+
+from holdfast.lease.holder import HolderState, Standing
+from holdfast.lease.voter import VoterState, answer
+
+__all__ = ["HolderState", "Standing", "VoterState", "answer"]
+
+
+def node_lease(node: str) -> str:
+    """The lease without which a node's hands may run nothing."""
+    return f"node/{node}"
+
+
+LEADER_LEASE = "decider"
+"""The lease of the decider that leads."""
+
+
+def majority(voters: int) -> int:
+    """The smallest number of voters of which any two sets of that size share one."""
+    return voters // 2 + 1

@@ -1,0 +1,309 @@
+"""Messages on the bus that are not events: pulses, lease votes, orders, administration.
+
+They are small, bounded and typed; `wire` is their version, refused when it is not ours. Nothing
+here is trusted because of where it comes from: every order carries epoch, boot and expiry.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from holdfast.events.fields import (
+    BootId,
+    Epoch,
+    EventId,
+    GroupName,
+    Health,
+    IntentId,
+    Layer,
+    Name,
+    NodeName,
+    Reason,
+    ResourceName,
+    Term,
+    VolumeName,
+)
+
+MAX_MESSAGE_BYTES = 64 * 1024
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    wire: Literal[1] = 1
+
+
+# --- ha.pulse.<node> -------------------------------------------------------------------------
+
+
+class SignalSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal that is not ok, with the event that reported it: control never waits for a log."""
+
+    entity: Annotated[str, Meta(max_length=300)]
+    node: NodeName
+    layer: Layer
+    probe: Annotated[str, Meta(max_length=100)]
+    state: Health
+    reason: Reason
+    event: EventId
+    incident: EventId
+    since: Annotated[float, Meta(ge=0, description="observer's monotonic seconds")]
+    instance: Annotated[str, Meta(max_length=100)] = ""
+
+
+class MonitorPulse(_Message, frozen=True, kw_only=True, tag="monitor"):
+    """Heartbeat of a node's monitor: everything that is not ok, level by level, not edges."""
+
+    node: NodeName
+    boot: BootId
+    now: Annotated[float, Meta(ge=0, description="this node's monotonic seconds")]
+    signals: Annotated[list[SignalSummary], Meta(max_length=64)] = []
+
+
+class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hands say of one group: `state` as they know it, never as they hope."""
+
+    group: GroupName
+    epoch: Epoch
+    state: Literal["stopped", "starting", "active", "stopping", "recovering", "failed", "unknown"]
+    reason: Reason = ""
+    event: EventId | None = None
+    incident: EventId | None = None
+
+
+class HandsPulse(_Message, frozen=True, kw_only=True, tag="hands"):
+    """Heartbeat of a node's recovery service: its lease and its groups."""
+
+    node: NodeName
+    boot: BootId
+    now: Annotated[float, Meta(ge=0, description="this node's monotonic seconds")]
+    term: Term
+    lease_valid: bool
+    groups: Annotated[list[GroupReport], Meta(max_length=64)] = []
+
+
+Pulse = MonitorPulse | HandsPulse
+
+
+# --- ha.lease.<voter> ------------------------------------------------------------------------
+
+
+class FenceProof(msgspec.Struct, frozen=True, kw_only=True, tag_field="proof"):
+    """Why this boot of this node cannot act any more. Nothing else lets a group start elsewhere."""
+
+    node: NodeName
+    boot: BootId
+
+
+class FencedOff(FenceProof, frozen=True, kw_only=True, tag="fenced_off"):
+    """A fence agent reported status off after, or without, an `off`."""
+
+    agent: Annotated[str, Meta(max_length=200)]
+    event: EventId
+
+
+class LeaseExpired(FenceProof, frozen=True, kw_only=True, tag="lease_expired"):
+    """The majority's promises have run out: proof only in a cluster configured `lease-only`."""
+
+
+Proof = FencedOff | LeaseExpired
+
+
+class Renew(_Message, frozen=True, kw_only=True, tag="renew"):
+    """The holder asks for a fresh promise at the term it holds."""
+
+    lease: Annotated[str, Meta(max_length=80)]
+    term: Term
+    holder: Name
+    boot: BootId
+    ttl: Annotated[float, Meta(gt=0, le=60)]
+    round: Annotated[int, Meta(ge=0)]
+
+
+class Claim(_Message, frozen=True, kw_only=True, tag="claim"):
+    """Somebody asks to take a lease in a new term; an empty holder revokes it for good."""
+
+    lease: Annotated[str, Meta(max_length=80)]
+    term: Term
+    holder: Annotated[str, Meta(max_length=64)]
+    boot: Annotated[str, Meta(max_length=100)]
+    ttl: Annotated[float, Meta(gt=0, le=60)]
+    round: Annotated[int, Meta(ge=0)]
+    proof: Proof | None = None
+
+
+class Release(_Message, frozen=True, kw_only=True, tag="release"):
+    """The holder gives its lease up; others need not wait for it to run out."""
+
+    lease: Annotated[str, Meta(max_length=80)]
+    term: Term
+    holder: Name
+    boot: BootId
+    round: Annotated[int, Meta(ge=0)] = 0
+
+
+class Learn(_Message, frozen=True, kw_only=True, tag="learn"):
+    """A voter without memory asks another for the terms it has stored."""
+
+    voter: Name
+
+
+LeaseRequest = Renew | Claim | Release | Learn
+
+
+class LeaseTerm(msgspec.Struct, frozen=True, kw_only=True):
+    """What a voter stores durably of one lease: the highest term it agreed to, and for whom."""
+
+    lease: Annotated[str, Meta(max_length=80)]
+    term: Term = 0
+    holder: Annotated[str, Meta(max_length=64)] = ""
+    boot: Annotated[str, Meta(max_length=100)] = ""
+
+
+class Vote(_Message, frozen=True, kw_only=True, tag="vote"):
+    """A voter's answer. When refused, `stored` tells the asker what the voter knows."""
+
+    voter: Name
+    round: int
+    granted: bool
+    stored: LeaseTerm
+    reason: Reason = ""
+    wait: Annotated[float, Meta(ge=0, description="seconds until asking again may help")] = 0.0
+
+
+class Terms(_Message, frozen=True, kw_only=True, tag="terms"):
+    """Answer to Learn. A blank voter says so and teaches nothing."""
+
+    voter: Name
+    blank: bool
+    terms: Annotated[list[LeaseTerm], Meta(max_length=256)]
+
+
+LeaseReply = Vote | Terms
+
+
+# --- ha.commands.<node>.recovery -------------------------------------------------------------
+
+
+class Order(_Message, frozen=True, kw_only=True, tag="order"):
+    """Start or stop a group at an epoch. Sent again and again until `OrderReply.done`."""
+
+    action: Literal["start", "stop"]
+    group: GroupName
+    node: NodeName
+    boot: BootId
+    epoch: Epoch
+    intent: IntentId
+    incident: EventId
+    cause: EventId
+    not_after: Annotated[float, Meta(ge=0, description="receiving node's monotonic seconds")]
+    leader_term: Term
+
+
+class OrderReply(_Message, frozen=True, kw_only=True, tag="order_reply"):
+    """How the order stands. `done` with an empty `error` is success; `event` is its record."""
+
+    intent: IntentId
+    accepted: bool
+    done: bool = False
+    error: Reason = ""
+    event: EventId | None = None
+
+
+# --- ha.commands.<node>.monitor --------------------------------------------------------------
+
+
+class WatchedResource(msgspec.Struct, frozen=True, kw_only=True):
+    """One running resource the monitor must observe; its checks are in the configuration."""
+
+    group: GroupName
+    resource: ResourceName
+    instance: Annotated[str, Meta(max_length=100, description="pid:start ticks, or an epoch")]
+    pid: Annotated[int, Meta(ge=0, description="0 when the kind has no process")] = 0
+
+
+class Watch(_Message, frozen=True, kw_only=True, tag="watch"):
+    """Everything that runs on this node, whole each time, so a lost message heals itself."""
+
+    node: NodeName
+    boot: BootId
+    resources: Annotated[list[WatchedResource], Meta(max_length=256)]
+
+
+# --- ha.commands.<node>.storage_replication --------------------------------------------------
+
+
+class VolumeOrder(_Message, frozen=True, kw_only=True, tag="volume_order"):
+    """Activate or release a volume at an epoch. Idempotent."""
+
+    action: Literal["activate", "release"]
+    volume: VolumeName
+    node: NodeName
+    boot: BootId
+    epoch: Epoch
+    intent: IntentId
+    incident: EventId
+    cause: EventId
+
+
+class Acknowledged(_Message, frozen=True, kw_only=True, tag="acknowledged"):
+    """Success, or the reason for refusal; `event` is the record of it."""
+
+    ok: bool
+    error: Reason = ""
+    event: EventId | None = None
+
+
+# --- ha.admin.decider ------------------------------------------------------------------------
+
+
+class StatusRequest(_Message, frozen=True, kw_only=True, tag="status"):
+    """What the leading decider sees now; any decider that does not lead stays silent."""
+
+
+class LeadRequest(_Message, frozen=True, kw_only=True, tag="lead"):
+    """Hand the leadership over to the decider of this place."""
+
+    place: Name
+    operator: Annotated[str, Meta(max_length=100)]
+
+
+AdminRequest = StatusRequest | LeadRequest
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One node as the leader sees it."""
+
+    node: NodeName
+    state: Literal["alive", "suspected", "dead", "unseen"]
+    boot: str
+    silent_for: float
+    lease_valid: bool
+    term: Term
+    signals: list[SignalSummary]
+
+
+class GroupStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One group as recorded and as its node reports it."""
+
+    group: GroupName
+    owner: str | None
+    epoch: Epoch
+    phase: str
+    reported: str
+    reason: str
+
+
+class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
+    """The cluster as its leader sees it."""
+
+    cluster: Name
+    leader: Name
+    leader_term: Term
+    nodes: list[NodeStatus]
+    groups: list[GroupStatus]
+
+
+class Refused(_Message, frozen=True, kw_only=True, tag="refused"):
+    """A request that was not carried out, and why."""
+
+    reason: Reason
