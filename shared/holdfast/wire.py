@@ -128,7 +128,7 @@ class Claim(_Message, frozen=True, kw_only=True, tag="claim"):
     boot: Annotated[str, Meta(max_length=100)]
     ttl: Annotated[float, Meta(gt=0, le=60)]
     round: Annotated[int, Meta(ge=0)]
-    proof: Proof | None = None
+    proof: FencedOff | None = None
 
 
 class Release(_Message, frozen=True, kw_only=True, tag="release"):

@@ -82,13 +82,11 @@ class Volume(_Section, frozen=True, kw_only=True):
     probe_deadline: Positive = 3.0
 
 
-class ProcessCheck(_Kind, frozen=True, kw_only=True, tag="process"
-):
+class ProcessCheck(_Kind, frozen=True, kw_only=True, tag="process"):
     """The process lives; seen through its pidfd at the moment it ends, never polled."""
 
 
-class TcpCheck(_Kind, frozen=True, kw_only=True, tag="tcp"
-):
+class TcpCheck(_Kind, frozen=True, kw_only=True, tag="tcp"):
     """A TCP connection opens."""
 
     host: str
@@ -98,8 +96,7 @@ class TcpCheck(_Kind, frozen=True, kw_only=True, tag="tcp"
     failures: Annotated[int, Meta(ge=1, le=100)] = 2
 
 
-class HttpCheck(_Kind, frozen=True, kw_only=True, tag="http"
-):
+class HttpCheck(_Kind, frozen=True, kw_only=True, tag="http"):
     """A GET answers with a 2xx status."""
 
     url: Annotated[str, Meta(pattern=r"^https?://", max_length=400)]
@@ -108,8 +105,7 @@ class HttpCheck(_Kind, frozen=True, kw_only=True, tag="http"
     failures: Annotated[int, Meta(ge=1, le=100)] = 2
 
 
-class CommandCheck(_Kind, frozen=True, kw_only=True, tag="command"
-):
+class CommandCheck(_Kind, frozen=True, kw_only=True, tag="command"):
     """A program exits with 0."""
 
     command: Annotated[list[str], Meta(min_length=1, max_length=64)]
@@ -173,9 +169,7 @@ class CommandResource(
     probe: Annotated[list[str], Meta(min_length=1, max_length=64)]
 
 
-class VolumeResource(
-    _Resource, frozen=True, kw_only=True, tag="volume"
-):
+class VolumeResource(_Resource, frozen=True, kw_only=True, tag="volume"):
     """A volume of `[volumes]`, activated on the node at the group's epoch."""
 
     volume: Name
@@ -204,15 +198,13 @@ class Thresholds(_Section, frozen=True, kw_only=True):
     load_per_core_degraded: Positive = 8.0
 
 
-class LogChannel(_Kind, frozen=True, kw_only=True, tag="log"
-):
+class LogChannel(_Kind, frozen=True, kw_only=True, tag="log"):
     """Appends one JSON line per notification to a file; `-` is standard output."""
 
     path: str = "-"
 
 
-class WebhookChannel(_Kind, frozen=True, kw_only=True, tag="webhook"
-):
+class WebhookChannel(_Kind, frozen=True, kw_only=True, tag="webhook"):
     """POSTs the CloudEvent to a URL."""
 
     url: Annotated[str, Meta(pattern=r"^https?://", max_length=400)]

@@ -15,21 +15,17 @@ promises it forgot are why it abstains from takeovers for one ttl after a start.
 in seconds of one machine's own monotonic clock, and times of two machines are never compared.
 """
 
-from holdfast.lease.holder import HolderState, Standing
-from holdfast.lease.voter import VoterState, answer
+from holdfast.lease.holder import HolderState
+from holdfast.lease.quorum import LEADER_LEASE, majority, node_lease
+from holdfast.lease.voter import Answer, VoterState, answer, learn
 
-__all__ = ["HolderState", "Standing", "VoterState", "answer"]
-
-
-def node_lease(node: str) -> str:
-    """The lease without which a node's hands may run nothing."""
-    return f"node/{node}"
-
-
-LEADER_LEASE = "decider"
-"""The lease of the decider that leads."""
-
-
-def majority(voters: int) -> int:
-    """The smallest number of voters of which any two sets of that size share one."""
-    return voters // 2 + 1
+__all__ = [
+    "LEADER_LEASE",
+    "Answer",
+    "HolderState",
+    "VoterState",
+    "answer",
+    "learn",
+    "majority",
+    "node_lease",
+]

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from holdfast.wire import Claim, FencedOff, LeaseExpired, LeaseTerm, Proof, Release, Renew, Vote
+from holdfast.lease.quorum import majority
+from holdfast.wire import Claim, LeaseTerm, Release, Renew, Terms, Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,6 @@ class VoterState:
     name: str
     started: float
     max_ttl: float
-    lease_only: bool = False
     blank: bool = False
     terms: dict[str, LeaseTerm] = field(default_factory=dict)
     promised_until: dict[str, float] = field(default_factory=dict)
@@ -52,6 +52,25 @@ def answer(state: VoterState, request: Renew | Claim | Release, now: float) -> A
             return _release(state, request)
 
 
+def learn(state: VoterState, replies: dict[str, Terms], voters: int) -> VoterState:
+    """Give a blank voter its memory back, once enough other voters have told what they stored.
+
+    Every majority that ever granted a term holds at least majority - 1 voters besides this one, so
+    hearing voters - majority + 1 of the others meets each of them. Fresh clusters start this way
+    too: everybody is blank, and nobody has anything to teach.
+    """
+    assert state.blank
+    assert state.name not in replies
+    if len(replies) < voters - majority(voters) + 1:
+        return state
+    terms = dict(state.terms)
+    for reply in replies.values():
+        for told in reply.terms:
+            if told.term > terms.get(told.lease, LeaseTerm(lease=told.lease)).term:
+                terms[told.lease] = told
+    return replace(state, blank=False, terms=terms)
+
+
 def _renew(state: VoterState, request: Renew, now: float) -> Answer:
     stored = state.stored(request.lease)
     if (request.term, request.holder, request.boot) != (stored.term, stored.holder, stored.boot):
@@ -69,13 +88,9 @@ def _claim(state: VoterState, request: Claim, now: float) -> Answer:
         return _grant(_promise(state, request, now), request)
     if request.term <= stored.term:
         return _refuse(state, request, f"term {request.term} is not above {stored.term}")
-    free_at = max(
-        state.promised_until.get(request.lease, 0.0),
-        # The promises made before a restart are forgotten, so all are taken to be outstanding.
-        state.started + state.max_ttl,
-    )
-    proven = request.proof is not None and _proves(state, request.proof, stored)
-    if now < free_at and not proven:
+    free_at = _free_at(state, stored)
+    own = (request.holder, request.boot) == (stored.holder, stored.boot)
+    if now < free_at and not own and not _proven_dead(request, stored):
         return _refuse(state, request, "a promise to the holder is outstanding", free_at - now)
     claimed = replace(state, terms={**state.terms, request.lease: wanted})
     return _grant(_promise(claimed, request, now), request, store=wanted)
@@ -89,13 +104,18 @@ def _release(state: VoterState, request: Release) -> Answer:
     return _grant(replace(state, promised_until=promises), request)
 
 
-def _proves(state: VoterState, proof: Proof, stored: LeaseTerm) -> bool:
-    """Whether the proof frees the lease at once: it must be about the boot that holds it."""
-    match proof:
-        case FencedOff():
-            return proof.boot == stored.boot
-        case LeaseExpired():
-            return False
+def _free_at(state: VoterState, stored: LeaseTerm) -> float:
+    """When this voter may agree to another holder."""
+    if not stored.holder:
+        return 0.0
+    # Promises made before a restart are forgotten, so all are taken to be outstanding.
+    return max(state.promised_until.get(stored.lease, 0.0), state.started + state.max_ttl)
+
+
+def _proven_dead(request: Claim, stored: LeaseTerm) -> bool:
+    """A proof frees the lease at once, but only if it is about the very boot that holds it."""
+    proof = request.proof
+    return proof is not None and (proof.node, proof.boot) == (stored.holder, stored.boot)
 
 
 def _promise(state: VoterState, request: Renew | Claim, now: float) -> VoterState:
