@@ -51,10 +51,11 @@ class SignalSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MonitorPulse(_Message, frozen=True, kw_only=True, tag="monitor"):
-    """Heartbeat of a node's monitor: everything that is not ok, level by level, not edges."""
+    """Heartbeat of an observing service (the monitor, storage): all that is not ok, every time."""
 
     node: NodeName
     boot: BootId
+    service: Name = "monitor"
     now: Annotated[float, Meta(ge=0, description="this node's monotonic seconds")]
     signals: Annotated[list[SignalSummary], Meta(max_length=64)] = []
 

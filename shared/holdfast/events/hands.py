@@ -108,6 +108,17 @@ class GroupStarted(EventData, frozen=True, kw_only=True):
     took: Seconds
 
 
+@event("group_verified")
+class GroupVerified(EventData, frozen=True, kw_only=True):
+    """Every check of the group's resources passed after the start: the service answers."""
+
+    group: GroupName
+    node: NodeName
+    epoch: Epoch
+    checks: Annotated[int, Meta(ge=0, description="how many checks passed")]
+    took: Seconds
+
+
 @event("group_stopped")
 class GroupStopped(EventData, frozen=True, kw_only=True):
     """Every resource of the group is confirmed stopped on this node: a clean stop."""
