@@ -24,5 +24,8 @@ check: $(STAMP)
 test: check
 	$(BIN)/pytest -m 'not compose and not chaos'
 
+generate: $(STAMP)
+	$(BIN)/python -m holdfast.events.generate
+
 clean:
 	rm -rf $(VENV) .demo dist
