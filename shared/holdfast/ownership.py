@@ -33,14 +33,16 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """A move in progress, stored before its first side effect."""
 
     id: IntentId
+    step: IntentId
+    """Idempotency key of the current order: one move may stop, start, and start again elsewhere."""
     kind: MoveKind
     target: NodeName | None
     """Where it shall run; None: nowhere, the move only stops it."""
     incident: EventId
     cause: EventId
     """The decision's event."""
-    tried: Annotated[list[NodeName], Meta(max_length=15)] = []
-    """Nodes on which this move already failed."""
+    tried: Annotated[list[BootId], Meta(max_length=15)] = []
+    """Boots on which this move already failed; a node that reboots may be tried again."""
     spent: Annotated[dict[str, float], Meta(max_length=16)] = {}
     """Seconds spent in finished phases, for the timeline; carried from leader to leader."""
 
@@ -56,5 +58,4 @@ class OwnershipRecord(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase = Phase.STOPPED
     intent: Intent | None = None
     reason: Reason = ""
-    moves: Annotated[int, Meta(ge=0)] = 0
-    """Moves within the current window, for damping."""
+    """Why it is held; in `fencing`, why the owner must be fenced although it is still heard."""

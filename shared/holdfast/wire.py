@@ -140,6 +140,7 @@ class Release(_Message, frozen=True, kw_only=True, tag="release"):
     holder: Name
     boot: BootId
     round: Annotated[int, Meta(ge=0)] = 0
+    successor: Annotated[str, Meta(max_length=64, description="who is meant to be next")] = ""
 
 
 class Learn(_Message, frozen=True, kw_only=True, tag="learn"):

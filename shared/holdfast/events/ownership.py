@@ -64,7 +64,7 @@ class DecisionMade(EventData, frozen=True, kw_only=True):
     rule: Annotated[str, Meta(max_length=100, description="name of the rule in rules.py")]
     intent: IntentId
     source: NodeName | None
-    target: NodeName
+    target: NodeName | None
     epoch: Epoch
     evidence: Annotated[
         list[EventId], Meta(max_length=32, description="the events the decision rests on")

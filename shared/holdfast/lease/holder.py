@@ -78,9 +78,15 @@ class HolderState:
             return self._count(vote, round_)
         return self._heed(vote, round_)
 
-    def release(self) -> tuple["HolderState", Release]:
+    def release(self, successor: str = "") -> tuple["HolderState", Release]:
         """Stop believing, then tell the voters that nobody need wait for us."""
-        request = Release(lease=self.lease, term=self.term, holder=self.holder, boot=self.boot)
+        request = Release(
+            lease=self.lease,
+            term=self.term,
+            holder=self.holder,
+            boot=self.boot,
+            successor=successor,
+        )
         return replace(self, term=0, valid_until=0.0, rounds={}), request
 
     def _count(self, vote: Vote, round_: Round) -> "HolderState":

@@ -1,0 +1,1 @@
+"""The judge: votes, correlates, decides, and drives a failover to its end. See DESIGN.md."""

@@ -1,0 +1,68 @@
+"""The decider as one pure function: what it knows and what happened, in; what follows, out.
+
+`decide` reads no clock, draws no random number and does no I/O: time and fresh ids are arguments.
+The simulator runs it, an audit replays it.
+
+Priorities within a step are the order of the calls below: who leads, who is alive, who is proven
+dead, then what each group needs.
+"""
+
+from typing import assert_never
+
+from holdfast.failover_decider import fencing, leadership, liveness, moves, writing
+from holdfast.failover_decider.messages import (
+    Effect,
+    FenceDone,
+    Input,
+    LeadAsked,
+    LeaderSeen,
+    OrderAnswered,
+    PulseHeard,
+    RecordSeen,
+    RecordsLoaded,
+    Tick,
+    VoteReceived,
+    WriteDone,
+)
+from holdfast.failover_decider.state import State
+from holdfast.failover_decider.turn import Turn
+from holdfast.ids import Mint
+
+
+def decide(state: State, happened: Input, now: float, mint: Mint) -> tuple[State, list[Effect]]:
+    """One step. `now` is this place's monotonic time in seconds and never goes back."""
+    turn = Turn(state, now, mint)
+    _take_in(turn, happened)
+    if turn.state.leading and turn.state.leadership.valid(now):
+        for group in turn.state.groups:
+            moves.advance(turn, group)
+    return turn.state, turn.effects
+
+
+def _take_in(turn: Turn, happened: Input) -> None:
+    match happened:
+        case Tick():
+            leadership.on_tick(turn)
+            liveness.on_tick(turn)
+            fencing.on_tick(turn)
+        case PulseHeard(pulse):
+            liveness.on_pulse(turn, pulse)
+        case LeaderSeen():
+            leadership.on_leader_seen(turn, happened)
+        case VoteReceived(vote):
+            leadership.on_vote(turn, vote)
+            fencing.on_vote(turn, vote)
+        case RecordSeen():
+            writing.on_record_seen(turn, happened)
+        case RecordsLoaded():
+            turn.records_loaded()
+        case WriteDone():
+            writing.on_write_done(turn, happened)
+        case FenceDone():
+            fencing.on_fence_done(turn, happened)
+        case OrderAnswered():
+            moves.on_order_answered(turn, happened)
+        case LeadAsked(request):
+            leadership.on_lead_asked(turn, request)
+        case _:
+            assert_never(happened)

@@ -1,0 +1,141 @@
+"""Who is heard, who is silent, and since when.
+
+Silence makes a node suspected and nothing more: fencing.py asks whether it is off, moves.py acts
+only on a proof. A node's new boot ends the suspicion of its old one.
+"""
+
+from dataclasses import replace
+
+from holdfast.events.fields import Health, Layer, node_entity
+from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
+from holdfast.failover_decider.leadership import STAND_APART, rank
+from holdfast.failover_decider.state import NodeView, State, Suspicion
+from holdfast.failover_decider.turn import Turn
+from holdfast.wire import FencedOff, HandsPulse, MonitorPulse
+
+PAST_BOOTS_KEPT = 8
+"""Old boots remembered per node, to tell late pulses of theirs from news."""
+
+
+def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
+    """A node beats: note what it says of itself, its groups and its layers."""
+    view = turn.state.nodes.get(pulse.node)
+    if view is None or pulse.boot in view.past_boots:
+        return
+    if pulse.boot != view.boot:
+        past = (*view.past_boots, *filter(None, [view.boot]))[-PAST_BOOTS_KEPT:]
+        view = NodeView(view.node, boot=pulse.boot, past_boots=past)
+    elif not _counts_as_alive(view, pulse):
+        return
+    suspicion = view.suspicion
+    view = replace(
+        view,
+        heard=turn.now,
+        clock=max(view.clock, pulse.now),
+        suspicion=None,
+        revocation=None,
+        revoked=None,
+    )
+    match pulse:
+        case HandsPulse():
+            view = replace(view, hands=pulse, hands_heard=turn.now)
+        case MonitorPulse():
+            view = replace(view, signals={**view.signals, pulse.service: tuple(pulse.signals)})
+    turn.set_node(view)
+    if suspicion is not None:
+        silent = turn.now - suspicion.since
+        turn.emit(
+            NodeCleared(node=view.node, boot=pulse.boot, silent_for=silent),
+            node_entity(view.node),
+            suspicion.trail,
+        )
+
+
+def _counts_as_alive(view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
+    """Whether a pulse of the current boot ends what has been begun against it.
+
+    Not while it is being switched off, nor once it is proven off: what arrives then is late. Only
+    a lease newer than the one taken away shows that the node stopped everything and came back.
+    """
+    suspicion = view.suspicion
+    if view.revocation is not None and view.revocation.term > 0:
+        return (
+            isinstance(pulse, HandsPulse)
+            and pulse.lease_valid
+            and pulse.term > view.revocation.term
+        )
+    if suspicion is None:
+        return True
+    switching_off = suspicion.fencing is not None and suspicion.fencing.action == "off"
+    return not switching_off and not isinstance(suspicion.proof, FencedOff)
+
+
+def on_tick(turn: Turn) -> None:
+    """Greet nodes that are new to this leader; suspect those that have fallen silent."""
+    for view in turn.state.nodes.values():
+        if view.boot is None:
+            continue
+        if turn.state.leading and view.seen is None:
+            _greet(turn, view)
+        if view.suspicion is None and turn.now - view.heard >= turn.state.timing.suspect_after:
+            _suspect(turn, turn.node(view.node))
+
+
+def must_act(state: State, view: NodeView, now: float) -> bool:
+    """Whether it is this decider that looks into a silent node.
+
+    The leader does. When the silent node is the leader's own host, the candidates do, one after
+    another, so that usually only the first of them asks the fence devices.
+    """
+    if state.leading:
+        return True
+    if view.node != state.leader or view.boot != state.leader_boot:
+        return False
+    return now - view.heard >= state.timing.suspect_after + rank(state) * 2 * STAND_APART
+
+
+def _greet(turn: Turn, view: NodeView) -> None:
+    assert view.boot is not None
+    root = turn.emit(
+        HealthSignal(
+            layer=Layer.HOST_OS,
+            node=view.node,
+            observer=turn.state.place,
+            probe="pulse",
+            state=Health.OK,
+            previous=Health.UNKNOWN,
+            reason="its pulse is heard",
+            instance=view.boot,
+        ),
+        node_entity(view.node),
+    )
+    seen = turn.emit(NodeSeen(node=view.node, boot=view.boot), node_entity(view.node), root)
+    turn.set_node(replace(turn.node(view.node), seen=seen))
+
+
+def _suspect(turn: Turn, view: NodeView) -> None:
+    if not must_act(turn.state, view, turn.now):
+        return
+    assert view.boot is not None
+    silent = turn.now - view.heard
+    signal = turn.emit(
+        HealthSignal(
+            layer=Layer.HOST_OS,
+            node=view.node,
+            observer=turn.state.place,
+            probe="pulse",
+            state=Health.UNKNOWN,
+            previous=Health.OK,
+            reason=f"no pulse for {silent:.2f} s",
+            instance=view.boot,
+            measurements={"silent_seconds": silent},
+        ),
+        node_entity(view.node),
+    )
+    trail = turn.emit(
+        NodeSuspected(node=view.node, boot=view.boot, silent_for=silent),
+        node_entity(view.node),
+        signal,
+    )
+    suspicion = Suspicion(trail=trail, signal=signal.cause, since=view.heard, raised=turn.now)
+    turn.set_suspicion(view.node, suspicion)

@@ -1,0 +1,209 @@
+"""One group's way through the phases of its record; docs/design/contracts.md has the table.
+
+Nothing here relies on memory: a new leader reads the record and continues from its phase, sending
+the same orders under the same intent ids.
+"""
+
+from dataclasses import replace
+
+import msgspec
+
+from holdfast.events.fields import group_entity
+from holdfast.events.ownership import MoveFailed
+from holdfast.failover_decider import fencing, rules
+from holdfast.failover_decider.fencing import silent_past_ttl
+from holdfast.failover_decider.messages import OrderAnswered
+from holdfast.failover_decider.orders import action_of, keep_ordering, matches, overdue
+from holdfast.failover_decider.placement import alive, choose
+from holdfast.failover_decider.rules import Refusal
+from holdfast.failover_decider.state import GroupView, NodeView, Suspicion, Trail
+from holdfast.failover_decider.turn import Turn
+from holdfast.failover_decider.writing import carry_out, next_intent, refuse, trail_of, write
+from holdfast.ownership import OwnershipRecord, Phase
+
+
+def advance(turn: Turn, group: str) -> None:
+    """Do what the group's phase calls for now. Leaders only, and never while a write is open."""
+    state, view = turn.state, turn.group(group)
+    if not (state.leading and state.records_loaded) or view.writing is not None:
+        return
+    if turn.now < view.retry_at:
+        return
+    match view.record.phase:
+        case Phase.STOPPED:
+            carry_out(turn, view, rules.start_stopped(state, view, turn.now))
+        case Phase.HELD:
+            _held(turn, view)
+        case Phase.ACTIVE:
+            _active(turn, view)
+        case Phase.FENCING:
+            _fencing(turn, view)
+        case Phase.STOPPING | Phase.STARTING:
+            _ordering(turn, view)
+
+
+def on_order_answered(turn: Turn, answer: OrderAnswered) -> None:
+    """The hands say how an order stands. Only `done` without an error is success."""
+    view = turn.state.groups.get(answer.order.group)
+    if view is None or not turn.state.leading or not matches(view, answer):
+        return
+    reply = answer.reply
+    if not reply.done:
+        return
+    after = trail_of(view)
+    view = replace(view, done=Trail(after.incident, reply.event) if reply.event else after)
+    turn.set_group(view)
+    if reply.error:
+        _step_failed(turn, view, reply.error)
+    elif view.record.phase == Phase.STARTING:
+        write(turn, view, _changed(view, phase=Phase.ACTIVE, intent=None, reason=""))
+    else:
+        _start_or_hold(turn, view, "stop")
+
+
+def _held(turn: Turn, view: GroupView) -> None:
+    """Held with an owner: nobody could confirm that it stopped there. Without: start it, if any."""
+    if view.record.owner is None:
+        carry_out(turn, view, rules.start_stopped(turn.state, view, turn.now))
+    else:
+        _first(turn, view, rules.owner_lost, rules.owner_rebooted, rules.owner_stopped_it)
+
+
+def _active(turn: Turn, view: GroupView) -> None:
+    _first(
+        turn,
+        view,
+        rules.owner_lost,
+        rules.owner_rebooted,
+        rules.owner_stopped_it,
+        rules.failed_at_owner,
+    )
+
+
+def _first(turn: Turn, view: GroupView, *candidates: rules.Rule) -> None:
+    """Carry out the first rule that has a verdict. Their order is their priority."""
+    for rule in candidates:
+        verdict = rule(turn.state, view, turn.now)
+        if verdict is not None:
+            carry_out(turn, view, verdict)
+            return
+
+
+def _fencing(turn: Turn, view: GroupView) -> None:
+    """Wait for the proof; then start elsewhere. Call it off if a node that was silent is back."""
+    owner = _owner(turn, view)
+    report = owner.report(view.group)
+    rebooted = owner.boot is not None and owner.boot != view.record.boot
+    if rebooted and report is not None and report.state == "stopped":
+        _start_or_hold(turn, view, "fence")
+    elif owner.revoked is not None and not rebooted:
+        view = replace(view, done=_within(view, owner.revoked))
+        turn.set_group(view)
+        _start_or_hold(turn, view, "fence")
+    elif view.record.reason:
+        _fence_although_heard(turn, view, owner)
+    elif alive(turn.state, owner, turn.now):
+        reason = f"{owner.node} is heard again, in the same boot"
+        refuse(turn, view, Refusal("owner_came_back", reason, trail_of(view)))
+        write(turn, turn.group(view.group), _changed(view, phase=Phase.ACTIVE, intent=None))
+
+
+def _fence_although_heard(turn: Turn, view: GroupView, owner: NodeView) -> None:
+    """A stop failed on a node that is well enough to talk: it is suspected for that alone."""
+    if owner.suspicion is not None or owner.boot != view.record.boot:
+        return
+    after = trail_of(view)
+    suspicion = Suspicion(trail=after, signal=after.cause, since=owner.heard, raised=turn.now)
+    turn.set_suspicion(owner.node, suspicion)
+    fencing.on_tick(turn)
+
+
+def _ordering(turn: Turn, view: GroupView) -> None:
+    owner = _owner(turn, view)
+    suspicion = owner.suspicion
+    lost = suspicion is not None and (
+        suspicion.proof is not None or silent_past_ttl(turn.state, owner, turn.now)
+    )
+    if owner.boot is not None and owner.boot != view.record.boot:
+        report = owner.report(view.group)
+        if report is not None and report.state == "stopped":
+            _start_or_hold(turn, view, view.record.phase)
+    elif lost:
+        intent = next_intent(turn, view, view.record.phase)
+        write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent, reason=""))
+    elif overdue(turn.state, view, turn.now):
+        _step_failed(turn, view, f"the hands of {owner.node} did not finish it in time")
+    elif owner.boot is not None:
+        keep_ordering(turn, view, owner)
+
+
+def _step_failed(turn: Turn, view: GroupView, reason: str) -> None:
+    """A failed start is cleaned up where it was; a failed stop calls for a fence."""
+    record = view.record
+    assert record.intent is not None
+    assert record.owner is not None
+    step = action_of(view)
+    failure = turn.emit(
+        MoveFailed(
+            group=view.group,
+            kind=record.intent.kind,
+            intent=record.intent.id,
+            node=record.owner,
+            epoch=record.epoch,
+            step=step,
+            reason=reason[:1000],
+        ),
+        group_entity(view.group),
+        view.order or trail_of(view),
+    )
+    view = replace(view, done=failure)
+    turn.set_group(view)
+    if record.phase == Phase.STARTING:
+        tried = [*record.intent.tried, *filter(None, [record.boot])][-15:]
+        intent = next_intent(turn, view, step, tried=tried, cause=failure.cause)
+        write(turn, view, _changed(view, phase=Phase.STOPPING, intent=intent))
+        return
+    intent = next_intent(turn, view, step, cause=failure.cause)
+    if turn.state.cluster.nodes[record.owner].fence:
+        text = f"stop failed: {reason}"[:1000]
+        write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent, reason=text))
+    else:
+        text = f"stop failed, and {record.owner} has no fence device: {reason}"[:1000]
+        write(turn, view, _changed(view, phase=Phase.HELD, intent=intent, reason=text))
+
+
+def _start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
+    """The old owner is surely out: order the start on the best node left, or hold the group."""
+    intent = view.record.intent
+    assert intent is not None
+    choice = choose(turn.state, view.group, turn.now, intent.tried)
+    if choice.target is None:
+        reasons = "; ".join(f"{a.choice}: {a.rejected_because}" for a in choice.alternatives)
+        text = f"no node may run it: {reasons}"[:1000]
+        held = next_intent(turn, view, finished, target=None)
+        record = _changed(view, phase=Phase.HELD, owner=None, boot=None, intent=held, reason=text)
+    else:
+        record = _changed(
+            view,
+            phase=Phase.STARTING,
+            epoch=view.record.epoch + 1,
+            owner=choice.target,
+            boot=turn.node(choice.target).boot,
+            intent=next_intent(turn, view, finished, target=choice.target),
+            reason="",
+        )
+    write(turn, view, record)
+
+
+def _changed(view: GroupView, **changes: object) -> OwnershipRecord:
+    return msgspec.structs.replace(view.record, **changes)
+
+
+def _within(view: GroupView, trail: Trail) -> Trail:
+    """An event about the node, as a cause within this group's incident."""
+    return Trail(trail_of(view).incident, trail.cause)
+
+
+def _owner(turn: Turn, view: GroupView) -> NodeView:
+    assert view.record.owner is not None, "these phases have an owner"
+    return turn.node(view.record.owner)

@@ -1,0 +1,156 @@
+"""What a decider knows. Immutable; `core.decide` makes the next one.
+
+Times are this place's own monotonic seconds. What must survive a decider is not here: it is in the
+ownership records and in the voters' terms.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from holdfast.config import ClusterFile
+from holdfast.lease import LEADER_LEASE, HolderState, node_lease
+from holdfast.ownership import OwnershipRecord
+from holdfast.timing import Timing
+from holdfast.wire import FencedOff, GroupReport, HandsPulse, LeaseExpired, SignalSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Where an event stands in its chain: what the next event gives as incident and cause."""
+
+    incident: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fencing:
+    """One fence run against a suspected node; at most one at a time."""
+
+    action: Literal["status", "off"]
+    started: Trail
+    """The fence_started event, and its incident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A node has fallen silent. It ends with the node heard again, or with a proof of its death."""
+
+    trail: Trail
+    """The node_suspected event."""
+    signal: str
+    """The health signal on which it rests."""
+    since: float
+    """When it was last heard."""
+    raised: float
+    fencing: Fencing | None = None
+    next_fence: float = 0.0
+    failures: int = 0
+    proof: FencedOff | LeaseExpired | None = None
+    proof_trail: Trail | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node as its pulses show it."""
+
+    node: str
+    boot: str | None = None
+    past_boots: tuple[str, ...] = ()
+    heard: float = 0.0
+    clock: float = 0.0
+    """The node's own clock, as of `heard`; an estimate made from it can only be early."""
+    hands: HandsPulse | None = None
+    hands_heard: float = 0.0
+    signals: dict[str, tuple[SignalSummary, ...]] = field(default_factory=dict)
+    """By observing service."""
+    seen: Trail | None = None
+    suspicion: Suspicion | None = None
+    revocation: HolderState | None = None
+    """Votes on taking this boot's lease away."""
+    revoked: Trail | None = None
+    """The lease_revoked event: no majority will renew this boot's lease again."""
+
+    def report(self, group: str) -> GroupReport | None:
+        """What the node's hands last said of a group."""
+        for report in self.hands.groups if self.hands else ():
+            if report.group == group:
+                return report
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """One group: its record, and what this leader is doing about it."""
+
+    group: str
+    record: OwnershipRecord
+    revision: int = 0
+    writing: OwnershipRecord | None = None
+    """The record whose compare-and-set is under way; nothing else is done meanwhile."""
+    retry_at: float = 0.0
+    phase_since: float = 0.0
+    ordered_at: float = 0.0
+    order: Trail | None = None
+    """The order_sent event of the current phase."""
+    changed: Trail | None = None
+    """The ownership_changed event that began the current phase."""
+    done: Trail | None = None
+    """The event that ended the current phase: the hands' confirmation, or a failure."""
+    refused: tuple[str, str] = ("", "")
+    """Rule and reason of the last refusal, which is said once."""
+    moved_at: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything one decider knows."""
+
+    cluster: ClusterFile
+    timing: Timing
+    place: str
+    started: float
+    leadership: HolderState
+    leading: bool = False
+    leading_since: float = 0.0
+    election: Trail | None = None
+    next_renewal: float = 0.0
+    leader: str = ""
+    """Who leads according to this place's own voter."""
+    leader_boot: str = ""
+    leader_until: float = 0.0
+    stand_at: float = 0.0
+    records_loaded: bool = False
+    nodes: dict[str, NodeView] = field(default_factory=dict)
+    groups: dict[str, GroupView] = field(default_factory=dict)
+
+
+def initial(cluster: ClusterFile, timing: Timing, place: str, boot: str, now: float) -> State:
+    """A decider that has just started and knows nothing yet."""
+    return State(
+        cluster=cluster,
+        timing=timing,
+        place=place,
+        started=now,
+        leadership=HolderState(
+            lease=LEADER_LEASE,
+            holder=place,
+            boot=boot,
+            voters=len(cluster.cluster.voters),
+            ttl=timing.leader_ttl,
+            margin=timing.margin,
+        ),
+        nodes={name: NodeView(name) for name in cluster.nodes},
+        groups={name: GroupView(name, OwnershipRecord(group=name)) for name in cluster.groups},
+    )
+
+
+def revocation(state: State, node: str) -> HolderState:
+    """The counting of votes for a claim in nobody's name: a majority takes the lease away."""
+    return HolderState(
+        lease=node_lease(node),
+        holder="",
+        boot="",
+        voters=len(state.cluster.cluster.voters),
+        ttl=state.timing.ttl,
+        margin=state.timing.margin,
+    )

@@ -1,0 +1,226 @@
+"""Changing an ownership record: the one place from which compare-and-sets come.
+
+The decision is put on the record first, then stored; only a stored intent has side effects.
+"""
+
+from dataclasses import replace
+
+import msgspec
+
+from holdfast.events.fields import group_entity
+from holdfast.events.ownership import (
+    DecisionMade,
+    DecisionRefused,
+    GroupHeld,
+    MoveCompleted,
+    MoveKind,
+    OwnershipChanged,
+)
+from holdfast.failover_decider.messages import MoveStreamLeaders, RecordSeen, Write, WriteDone
+from holdfast.failover_decider.rules import Decision, Refusal, Verdict
+from holdfast.failover_decider.state import GroupView, Trail
+from holdfast.failover_decider.turn import Turn
+from holdfast.ownership import Intent, OwnershipRecord, Phase
+
+WRITE_AGAIN = 0.5
+"""Seconds until a write is tried again after a conflict or a time-out."""
+
+
+def carry_out(turn: Turn, view: GroupView, verdict: Verdict) -> None:
+    """Put a verdict on the record; a decision is then stored, a refusal is said once."""
+    match verdict:
+        case Decision():
+            _decide(turn, view, verdict)
+        case Refusal():
+            refuse(turn, view, verdict)
+        case None:
+            pass
+
+
+def write(turn: Turn, view: GroupView, record: OwnershipRecord) -> None:
+    """Ask for a compare-and-set against the revision we know."""
+    assert view.writing is None, "one write per group at a time"
+    assert record.epoch >= view.record.epoch, "epochs only rise"
+    turn.set_group(replace(view, writing=record))
+    turn.do(Write(record, view.revision))
+
+
+def on_write_done(turn: Turn, done: WriteDone) -> None:
+    """A compare-and-set ended. Only `written` is a success; the watch corrects everything else."""
+    view = turn.group(done.record.group)
+    if view.writing is not done.record:
+        return
+    if done.outcome != "written":
+        turn.set_group(replace(view, writing=None, retry_at=turn.now + WRITE_AGAIN))
+        return
+    _adopt(turn, view, done.record, done.revision)
+
+
+def on_record_seen(turn: Turn, seen: RecordSeen) -> None:
+    """The bucket shows a record: ours, that of another leader, or one from before we started."""
+    view = turn.state.groups.get(seen.record.group)
+    if view is None or seen.revision <= view.revision:
+        return
+    if view.writing is not None and seen.record == view.writing:
+        _adopt(turn, view, seen.record, seen.revision)
+        return
+    turn.set_group(
+        GroupView(
+            view.group,
+            seen.record,
+            seen.revision,
+            phase_since=turn.now,
+            refused=view.refused,
+            moved_at=view.moved_at,
+        )
+    )
+
+
+def trail_of(view: GroupView) -> Trail:
+    """What the next event about this group's move gives as its cause."""
+    if view.changed is not None:
+        return view.changed
+    intent = view.record.intent
+    assert intent is not None, "only a record with an intent calls for action"
+    return Trail(intent.incident, intent.cause)
+
+
+def spent(view: GroupView, phase: str, now: float) -> dict[str, float]:
+    """The intent's account of time, with the current phase added."""
+    intent = view.record.intent
+    before = dict(intent.spent) if intent else {}
+    before[phase] = round(before.get(phase, 0.0) + now - view.phase_since, 4)
+    return before
+
+
+def next_intent(turn: Turn, view: GroupView, phase: str, **changes: object) -> Intent:
+    """The intent for the next phase: a fresh step, and the account of time brought up to date."""
+    assert view.record.intent is not None
+    return msgspec.structs.replace(
+        view.record.intent, step=turn.mint(), spent=spent(view, phase, turn.now), **changes
+    )
+
+
+def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
+    record = view.record
+    intent_id = turn.mint()
+    starting = decision.phase == Phase.STARTING
+    target_boot = turn.node(decision.target).boot if decision.target else None
+    epoch = record.epoch + (1 if starting else 0)
+    made = turn.emit(
+        DecisionMade(
+            group=view.group,
+            kind=decision.kind,
+            rule=decision.rule,
+            intent=intent_id,
+            source=record.owner,
+            target=decision.target,
+            epoch=record.epoch + 1,
+            evidence=decision.evidence,
+            alternatives=decision.alternatives,
+        ),
+        group_entity(view.group),
+        decision.after,
+    )
+    intent = Intent(
+        id=intent_id,
+        step=turn.mint(),
+        kind=decision.kind,
+        target=decision.target,
+        incident=made.incident,
+        cause=made.cause,
+        spent={"suspect": round(decision.suspected_for, 4)} if decision.suspected_for else {},
+    )
+    write(
+        turn,
+        view,
+        OwnershipRecord(
+            group=view.group,
+            epoch=epoch,
+            owner=decision.target if starting else record.owner,
+            boot=target_boot if starting else record.boot,
+            phase=decision.phase,
+            intent=intent,
+            reason=decision.reason,
+        ),
+    )
+
+
+def refuse(turn: Turn, view: GroupView, refusal: Refusal) -> None:
+    said = (refusal.rule, refusal.reason)
+    if view.refused == said:
+        return
+    turn.emit(
+        DecisionRefused(
+            group=view.group,
+            node=view.record.owner,
+            rule=refusal.rule,
+            reason=refusal.reason,
+            evidence=refusal.evidence,
+        ),
+        group_entity(view.group),
+        refusal.after,
+    )
+    turn.set_group(replace(view, refused=said))
+
+
+def _adopt(turn: Turn, view: GroupView, record: OwnershipRecord, revision: int) -> None:
+    """A write of ours is in the bucket: say so, and begin the next phase."""
+    intent = record.intent or view.record.intent
+    assert intent is not None
+    after = Trail(intent.incident, intent.cause)
+    changed = turn.emit(
+        OwnershipChanged(
+            group=view.group,
+            epoch=record.epoch,
+            owner=record.owner,
+            previous_owner=view.record.owner,
+            phase=record.phase,
+            revision=revision,
+        ),
+        group_entity(view.group),
+        view.done or after,
+    )
+    fresh = GroupView(
+        view.group,
+        record,
+        revision,
+        phase_since=turn.now,
+        changed=changed,
+        moved_at=view.moved_at,
+    )
+    turn.set_group(fresh)
+    match record.phase:
+        case Phase.ACTIVE:
+            _completed(turn, fresh, view, intent)
+        case Phase.HELD:
+            held = GroupHeld(group=view.group, epoch=record.epoch, reason=record.reason)
+            turn.emit(held, group_entity(view.group), changed)
+        case _:
+            pass
+
+
+def _completed(turn: Turn, fresh: GroupView, before: GroupView, intent: Intent) -> None:
+    record = fresh.record
+    assert record.owner is not None
+    assert fresh.changed is not None
+    if before.record.phase != Phase.STARTING:
+        return  # a move that was called off
+    phases = spent(before, "start", turn.now)
+    turn.emit(
+        MoveCompleted(
+            group=fresh.group,
+            kind=intent.kind,
+            intent=intent.id,
+            node=record.owner,
+            epoch=record.epoch,
+            total=round(sum(phases.values()), 4),
+            phases=phases,
+        ),
+        group_entity(fresh.group),
+        fresh.changed,
+    )
+    if intent.kind != MoveKind.FAILOVER:
+        turn.set_group(replace(fresh, moved_at=(*fresh.moved_at, turn.now)[-100:]))
+    owners = frozenset(g.record.owner for g in turn.state.groups.values() if g.record.owner)
+    turn.do(MoveStreamLeaders(away_from=owners))
