@@ -65,7 +65,7 @@ def decode_envelope(raw: bytes, *, place: str) -> Envelope:
         )
     try:
         return _envelope_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedEvent(
             str(error), place=place, cure="only Holdfast's services may publish to ha.events.*"
         ) from error

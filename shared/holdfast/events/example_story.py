@@ -5,6 +5,7 @@ returns, and at last a broken disk keeps the group down.
 """
 
 from holdfast.events.envelope import Envelope
+from holdfast.events.example_recorder import Recorder
 from holdfast.events.example_steps import (
     ALPHA_1,
     ALPHA_2,
@@ -12,7 +13,6 @@ from holdfast.events.example_steps import (
     Steps,
     intent,
 )
-from holdfast.events.example_recorder import Recorder
 from holdfast.events.fields import Health, Layer
 from holdfast.events.hands import (
     LeaseAcquired,

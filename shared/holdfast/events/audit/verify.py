@@ -1,0 +1,42 @@
+"""The whole audit of a record, one event at a time, so that no record is too long for it."""
+
+from holdfast.events.audit.causes import Causes
+from holdfast.events.audit.chains import Chains
+from holdfast.events.audit.findings import Finding, Kind, Report
+from holdfast.events.envelope import Envelope, MalformedEvent, decode_envelope
+
+
+class Audit:
+    """Feed it every message of the record, then ask for the report."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self._chains = Chains()
+        self._causes = Causes()
+        self._unreadable: list[Finding] = []
+
+    def add_raw(self, raw: bytes, *, place: str) -> None:
+        """Take one stored message in. `place` says where it stood; nonsense is a finding."""
+        try:
+            self.add(decode_envelope(raw, place=place))
+        except MalformedEvent as error:
+            self.events += 1
+            self._unreadable.append(
+                Finding(kind=Kind.UNREADABLE, source=place, event="", detail=error.problem)
+            )
+
+    def add(self, envelope: Envelope) -> None:
+        """Take one event in, in any order."""
+        self.events += 1
+        self._chains.add(envelope)
+        self._causes.add(envelope)
+
+    def report(self) -> Report:
+        """What the record proves, and what it does not."""
+        producers, findings = self._chains.verify()
+        return Report(
+            events=self.events,
+            incidents=self._causes.incidents,
+            producers=producers,
+            findings=self._unreadable + findings + self._causes.verify(),
+        )
