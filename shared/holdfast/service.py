@@ -1,0 +1,270 @@
+"""Running a service: arguments, one instance, the bus, signals, orderly stop, exit codes."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from holdfast import clock, ids
+from holdfast.bus import Bus
+from holdfast.config import ClusterFile
+from holdfast.config.load import load
+from holdfast.credentials import bus_of
+from holdfast.errors import HoldfastError
+from holdfast.events import Draft, EventData
+from holdfast.events.fields import service_entity
+from holdfast.events.system import (
+    MessageRejected,
+    ServiceStarted,
+    ServiceStopped,
+    SpoolSetAside,
+)
+from holdfast.outbox import Outbox
+from holdfast.rejects import Rejects
+from holdfast.state_folder import ALIVE, StateFolder
+from holdfast.timing import PROFILES, Timing
+
+STOP_DEADLINE = 8.0
+FLUSH_DEADLINE = 2.0
+ALIVE_EVERY = 1.0
+_log = logging.getLogger("holdfast.service")
+
+Main = Callable[["Runtime"], Awaitable[None]]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a service runs, from its flags or environment."""
+
+    service: str
+    config: Path
+    place: str
+    state: Path
+    secrets: Path
+
+
+class Runtime:
+    """What every service's `main` is given."""
+
+    def __init__(self, settings: Settings, cluster: ClusterFile, folder: StateFolder) -> None:
+        self.cluster = cluster
+        self.place = settings.place
+        self.service = settings.service
+        self.boot = clock.boot_id()
+        self.state = folder.path
+        self.timing: Timing = PROFILES[cluster.cluster.profile]
+        self.stopping = asyncio.Event()
+        self.bus: Bus = bus_of(cluster, self.place, self.service, settings.secrets)
+        self.outbox = Outbox(
+            self.state / "spool",
+            source=f"/{cluster.cluster.name}/{self.place}/{self.service}",
+            bus=self.bus,
+        )
+        self.rejects = Rejects(self._report)
+        self.bus.reject = self.rejects.reject
+        self.bus.on_fault = self.fail
+        self.failure: BaseException | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def emit(
+        self,
+        data: EventData,
+        *,
+        entity: str,
+        incident: str | None = None,
+        cause: str | None = None,
+        id: str | None = None,
+    ) -> str:
+        """Record an event; returns its id. On disk when it returns. Raises SpoolFull, SpoolError.
+
+        Without `incident` the event begins one.
+        """
+        draft = Draft(
+            id=id or ids.uuid7(), data=data, entity=entity, incident=incident, cause=cause
+        )
+        return self.outbox.emit(draft).id
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` beside main. If it raises, the service stops with exit code 1."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the service because of an error that must not be lived with."""
+        if self.failure is None:
+            self.failure = error
+        self.stopping.set()
+
+    async def cancel_tasks(self) -> None:
+        """End everything spawned."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.critical("task %s failed", task.get_name(), exc_info=error)
+            self.fail(error)
+
+    def _report(self, rejected: MessageRejected) -> None:
+        self.emit(rejected, entity=service_entity(self.place, self.service))
+
+
+def run(service: str, main: Main) -> NoReturn:
+    """Run a service to its end. Exit codes: 0 orderly, 1 crash, 2 configuration or environment."""
+    settings = _arguments(service)
+    _log_to_stderr(settings)
+    try:
+        cluster = load(settings.config)
+        _check_place(settings, cluster)
+        with StateFolder(settings.state / service) as folder:
+            code = asyncio.run(_serve(settings, cluster, folder, main))
+    except HoldfastError as error:
+        _log.critical("cannot start: %s", error)
+        code = 2
+    sys.exit(code)
+
+
+async def _serve(settings: Settings, cluster: ClusterFile, folder: StateFolder, main: Main) -> int:
+    rt = Runtime(settings, cluster, folder)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, rt.stopping.set)
+    outbox = rt.spawn(rt.outbox.run(), "outbox")
+    try:
+        if await _unless_stopping(rt, rt.bus.connect(), "connect"):
+            _announce(rt)
+            rt.spawn(_keep_alive_file(rt), "alive")
+            await _until_stopped(rt, main)
+            with contextlib.suppress(HoldfastError):
+                _say_stopped(rt)
+            await rt.outbox.flush(FLUSH_DEADLINE)
+    finally:
+        await rt.cancel_tasks()
+        await asyncio.gather(outbox, return_exceptions=True)
+        await rt.bus.close()
+        rt.outbox.close()
+    if rt.failure is None:
+        return 0
+    _log.critical("stopped by a failure: %r", rt.failure, exc_info=rt.failure)
+    return 1
+
+
+async def _unless_stopping(rt: Runtime, work: Coroutine[Any, Any, None], name: str) -> bool:
+    """Await `work` unless a stop is asked for first; whether it finished."""
+    task = asyncio.create_task(work, name=name)
+    stop = asyncio.create_task(rt.stopping.wait(), name="stopping")
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finished = task.done()
+    for pending in (task, stop):
+        pending.cancel()
+    results = await asyncio.gather(task, stop, return_exceptions=True)
+    if finished and isinstance(results[0], BaseException):
+        raise results[0]
+    return finished
+
+
+async def _until_stopped(rt: Runtime, main: Main) -> None:
+    """Run main; when a stop is asked for, give it STOP_DEADLINE seconds."""
+
+    async def whole() -> None:
+        await main(rt)
+
+    task = asyncio.create_task(whole(), name="main")
+    stop = asyncio.create_task(rt.stopping.wait(), name="stopping")
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not task.done():
+        await asyncio.wait({task}, timeout=STOP_DEADLINE)
+    if not task.done():
+        _log.warning("main did not end within %s s of the stop, cancelled", STOP_DEADLINE)
+        task.cancel()
+    result = (await asyncio.gather(task, return_exceptions=True))[0]
+    if isinstance(result, Exception):
+        rt.fail(result)
+
+
+def _announce(rt: Runtime) -> None:
+    entity = service_entity(rt.place, rt.service)
+    started = ServiceStarted(
+        service=rt.service, place=rt.place, version=version("holdfast"), pid=os.getpid()
+    )
+    rt.emit(started, entity=entity)
+    for aside in rt.outbox.set_aside:
+        _log.error("spool file set aside as %s: %s", aside.file, aside.reason)
+        data = SpoolSetAside(
+            service=rt.service,
+            place=rt.place,
+            file=str(aside.file)[-400:],
+            reason=aside.reason[:1000],
+            events_kept=aside.kept,
+        )
+        rt.emit(data, entity=entity)
+
+
+def _say_stopped(rt: Runtime) -> None:
+    reason = f"failure: {rt.failure!r}"[:1000] if rt.failure else "asked to"
+    stopped = ServiceStopped(service=rt.service, place=rt.place, reason=reason)
+    rt.emit(stopped, entity=service_entity(rt.place, rt.service))
+
+
+async def _keep_alive_file(rt: Runtime) -> None:
+    while True:
+        if rt.bus.connected:
+            (rt.state / ALIVE).touch()
+        await asyncio.sleep(ALIVE_EVERY)
+
+
+def _check_place(settings: Settings, cluster: ClusterFile) -> None:
+    if settings.place not in cluster.places():
+        raise HoldfastError(
+            f"there is no place {settings.place!r}",
+            place=str(settings.config),
+            cure=f"--place must be one of {', '.join(cluster.places())}",
+        )
+
+
+def _arguments(service: str) -> Settings:
+    parser = argparse.ArgumentParser(prog=f"python -m holdfast.{service}")
+    for name, what in (
+        ("config", "the cluster file"),
+        ("place", "the place this process runs at"),
+        ("state", "the place's state folder"),
+        ("secrets", "the place's secrets folder"),
+    ):
+        default = os.environ.get(f"HOLDFAST_{name.upper()}")
+        parser.add_argument(f"--{name}", help=what, default=default, required=default is None)
+    given = parser.parse_args()
+    return Settings(
+        service=service,
+        config=Path(given.config),
+        place=given.place,
+        state=Path(given.state),
+        secrets=Path(given.secrets),
+    )
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    who = f"{settings.service}@{settings.place}"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine(f"%(asctime)s %(levelname)s {who} %(name)s: %(message)s"))
+    logging.basicConfig(level=os.environ.get("HOLDFAST_LOG", "INFO"), handlers=[handler])
+
+
+class OneLine(logging.Formatter):
+    """One line per record, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record on one line."""
+        return super().format(record).replace("\n", " | ")

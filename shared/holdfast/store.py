@@ -1,0 +1,79 @@
+"""The replicated store: the event stream and the ownership records.
+
+Ownership is never read to decide anything, only compared-and-set; `watch` keeps a picture that may
+be late. JetStream API used (a bus user needs these and no others):
+  ensure_streams       $JS.API.STREAM.{INFO,CREATE,UPDATE}.{HA_EVENTS,KV_ha_ownership}
+  compare_and_set      $KV.ha_ownership.<group>
+  watch                $JS.API.CONSUMER.CREATE.KV_ha_ownership.>
+  move_stream_leaders  $JS.API.STREAM.{INFO,LEADER.STEPDOWN}.{HA_EVENTS,KV_ha_ownership}
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from holdfast import jetstream
+from holdfast.bus import Bus
+from holdfast.bus_errors import Conflict, StoreRefused
+from holdfast.messages import Bad, decode
+from holdfast.ownership import OwnershipRecord
+from holdfast.streams import OWNERSHIP_STREAM, ensure_streams, move_stream_leaders
+from holdfast.subjects import OWNERSHIP_BUCKET
+from holdfast.watch import Watch
+
+__all__ = ["OWNERSHIP_STREAM", "OwnershipStore", "ensure_streams", "move_stream_leaders"]
+
+_WRONG_REVISION = (10071, 10164)
+_PREFIX = f"$KV.{OWNERSHIP_BUCKET}."
+
+
+class OwnershipStore:
+    """The bucket `ha_ownership`: one record per group."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._decoder = msgspec.json.Decoder(OwnershipRecord)
+
+    async def compare_and_set(
+        self, record: OwnershipRecord, revision: int, *, timeout: float
+    ) -> int:
+        """Write the record if its group still stands at `revision` (0: it must not exist yet).
+
+        Returns the new revision. Raises Conflict, StoreRefused or BusUnavailable (not written), or
+        BusTimeout: it may have been written, and only the watch or a later Conflict tells.
+        `timeout` in seconds.
+        """
+        subject = _PREFIX + record.group
+        try:
+            return await jetstream.publish(
+                self._bus,
+                subject,
+                msgspec.json.encode(record),
+                headers={"Nats-Expected-Last-Subject-Sequence": str(revision)},
+                timeout=timeout,
+            )
+        except StoreRefused as error:
+            if error.code not in _WRONG_REVISION:
+                raise
+            raise Conflict(
+                f"not at revision {revision} any more",
+                place=subject,
+                cure="take the newer record into account and decide again",
+            ) from error
+
+    async def watch(self, handler: Callable[[OwnershipRecord, int], None]) -> None:
+        """Call `handler(record, revision)` for every current record, then for every change.
+
+        Runs until cancelled. Revisions only rise; after a reconnect it goes on where it stood.
+        """
+
+        def receive(key: str, value: bytes, revision: int) -> None:
+            record = decode(value, self._decoder)
+            if isinstance(record, Bad):
+                self._bus.reject(_PREFIX + key, record.kind, record.reason)
+            elif record.group != key:
+                self._bus.reject(_PREFIX + key, "forged", f"the record is of {record.group}")
+            else:
+                handler(record, revision)
+
+        await Watch(self._bus, OWNERSHIP_BUCKET, receive).run()

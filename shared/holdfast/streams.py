@@ -1,0 +1,125 @@
+"""The streams of the cluster, and keeping their leaders off nodes that own groups."""
+
+import asyncio
+import logging
+from typing import Any
+
+from holdfast import jetstream
+from holdfast.bus import Bus
+from holdfast.bus_errors import BusError, StoreRefused
+from holdfast.events import MAX_EVENT_BYTES
+from holdfast.subjects import EVENT_STREAM, EVENTS, OWNERSHIP_BUCKET
+from holdfast.wire import MAX_MESSAGE_BYTES
+
+OWNERSHIP_STREAM = f"KV_{OWNERSHIP_BUCKET}"
+CALL_TIMEOUT = 5.0
+RETRY_AFTER = 1.0
+EVENT_BYTES = 1024 * 1024 * 1024
+OWNERSHIP_BYTES = 64 * 1024 * 1024
+HISTORY = 5
+DUPLICATE_WINDOW_NS = 600 * 10**9
+
+_NOT_FOUND = 10059
+_log = logging.getLogger("holdfast.streams")
+
+
+def stream_settings(replicas: int) -> list[dict[str, Any]]:
+    """What the streams must be, in the terms of JetStream's API.
+
+    The record drops its oldest events when its gigabyte (a million events) is full: a record that
+    refused new ones instead would fill every spool and stop the services it describes. It says
+    so itself, for its first sequence number is then greater than 1; `audit verify` reports it.
+    """
+    common = {
+        "storage": "file",
+        "retention": "limits",
+        "num_replicas": replicas,
+        "deny_delete": True,
+        "deny_purge": True,
+        "allow_direct": False,
+        "allow_rollup_hdrs": False,
+    }
+    return [
+        {
+            **common,
+            "name": EVENT_STREAM,
+            "subjects": [EVENTS],
+            "discard": "old",
+            "max_bytes": EVENT_BYTES,
+            "max_msg_size": MAX_EVENT_BYTES + 1024,
+            "duplicate_window": DUPLICATE_WINDOW_NS,
+        },
+        {
+            **common,
+            "name": OWNERSHIP_STREAM,
+            "subjects": [f"$KV.{OWNERSHIP_BUCKET}.>"],
+            "discard": "new",
+            "max_bytes": OWNERSHIP_BYTES,
+            "max_msg_size": MAX_MESSAGE_BYTES,
+            "max_msgs_per_subject": HISTORY,
+        },
+    ]
+
+
+async def ensure_streams(bus: Bus, *, timeout: float = 60.0) -> None:
+    """Create the streams, or bring them back to what they must be. Idempotent.
+
+    Tries again while the cluster is still forming, for `timeout` seconds; then raises the last
+    BusError.
+    """
+    for settings in stream_settings(min(3, len(bus.servers))):
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            try:
+                await _ensure(bus, settings)
+                break
+            except BusError as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                _log.info("stream %s is not ready yet: %s", settings["name"], error.problem)
+                await asyncio.sleep(RETRY_AFTER)
+
+
+async def _ensure(bus: Bus, settings: dict[str, Any]) -> None:
+    name = settings["name"]
+    try:
+        info = await jetstream.api(bus, f"STREAM.INFO.{name}", {}, timeout=CALL_TIMEOUT)
+    except StoreRefused as error:
+        if error.code != _NOT_FOUND:
+            raise
+        await jetstream.api(bus, f"STREAM.CREATE.{name}", settings, timeout=CALL_TIMEOUT)
+        return
+    present: dict[str, Any] = info["config"]
+    differing = {key for key, value in settings.items() if present.get(key, False) != value}
+    if differing:
+        _log.warning("stream %s differs in %s, correcting", name, ", ".join(sorted(differing)))
+        await jetstream.api(
+            bus, f"STREAM.UPDATE.{name}", {**present, **settings}, timeout=CALL_TIMEOUT
+        )
+
+
+async def move_stream_leaders(bus: Bus, away_from: set[str]) -> None:
+    """Let the streams be led elsewhere than by the named places. Raises a BusError.
+
+    A stream whose leader's server dies takes no writes for seconds; so the leaders do not share
+    the fate of the groups. Does nothing when no other replica is current.
+    """
+    for name in (OWNERSHIP_STREAM, EVENT_STREAM):
+        info = await jetstream.api(bus, f"STREAM.INFO.{name}", {}, timeout=CALL_TIMEOUT)
+        cluster: dict[str, Any] = info.get("cluster", {})
+        if cluster.get("leader") not in away_from:
+            continue
+        better = [
+            replica["name"]
+            for replica in cluster.get("replicas", [])
+            if replica.get("current")
+            and not replica.get("offline")
+            and replica["name"] not in away_from
+        ]
+        if better:
+            await jetstream.api(
+                bus,
+                f"STREAM.LEADER.STEPDOWN.{name}",
+                {"placement": {"preferred": better[0]}},
+                timeout=CALL_TIMEOUT,
+            )

@@ -1,0 +1,64 @@
+"""The TCP (or TLS) connection under the bus: it fails fast and never delivers late.
+
+Whatever was written while the network was cut must die with the connection. A plain socket keeps
+it in the kernel's buffer and delivers it when the cut heals, seconds after the caller was told of
+a time-out; a stale order could then be carried out. Measured: see docs/design/contracts.md.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+from urllib.parse import ParseResult
+
+from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
+
+USER_TIMEOUT_MS = 3000
+"""How long sent bytes may stay unacknowledged before the kernel drops the connection."""
+
+_LINGER_RESET = struct.pack("ii", 1, 0)
+
+
+class AbortingTransport(TcpTransport):
+    """nats-py's TCP transport, closed by a reset, and emptied of everything not yet sent."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._client = client
+
+    def __bool__(self) -> bool:
+        # nats-py makes its own transport unless the one it has is true, connected or not.
+        return True
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        """Open a fresh connection. nats-py forgets the last one when its handshake failed."""
+        self.close()
+        await super().connect(uri, buffer_size, connect_timeout)
+        assert self._bare_io_writer is not None
+        sock = self._bare_io_writer.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+
+    async def connect_tls(
+        self,
+        uri: str | ParseResult,
+        ssl_context: ssl.SSLContext,
+        buffer_size: int,
+        connect_timeout: int,
+    ) -> None:
+        """Upgrade to TLS, against the first writer, whatever it was upgraded to before."""
+        self._io_writer = self._bare_io_writer
+        await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
+
+    def close(self) -> None:
+        """Reset the connection; drop what it and the client still hold."""
+        for writer in (self._io_writer, self._bare_io_writer):
+            if writer is not None:
+                writer.transport.abort()
+        self._client._pending.clear()
+        self._client._pending_data_size = 0
+
+    async def wait_closed(self) -> None:
+        """Let the event loop run the abort. Unlike a TLS shutdown it needs no answer."""
+        await asyncio.sleep(0)
