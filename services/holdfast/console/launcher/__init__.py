@@ -1,0 +1,1 @@
+"""Runs whole clusters on this machine: each place a session of real processes of its own."""
