@@ -1,0 +1,195 @@
+"""The decider's shell: feeds the core what happens and carries out what follows."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, assert_never
+
+from holdfast import clock, ids, subjects
+from holdfast.bus import BusError, BusTimeout
+from holdfast.bus_errors import Conflict
+from holdfast.failover_decider.core import decide
+from holdfast.failover_decider.fence_agent import fence
+from holdfast.failover_decider.messages import (
+    AskVoters,
+    Effect,
+    Emit,
+    FenceDone,
+    Input,
+    LeadAsked,
+    MoveStreamLeaders,
+    OrderAnswered,
+    PrepareStreams,
+    PulseHeard,
+    RecordSeen,
+    RecordsLoaded,
+    RunFence,
+    SendOrder,
+    Tick,
+    VoteReceived,
+    Write,
+    WriteDone,
+)
+from holdfast.failover_decider.state import initial
+from holdfast.failover_decider.status import status
+from holdfast.failover_decider.voter import Voter
+from holdfast.service import Runtime
+from holdfast.store import OwnershipStore, ensure_streams, move_stream_leaders
+from holdfast.wire import (
+    AdminRequest,
+    LeadRequest,
+    LeaseReply,
+    OrderReply,
+    Pulse,
+    Refused,
+    StatusReply,
+    Vote,
+)
+
+TICK = 0.1
+VOTE_TIMEOUT = 1.0
+ORDER_TIMEOUT = 1.0
+WRITE_TIMEOUT = 3.0
+STREAMS_AGAIN = 0.5
+_log = logging.getLogger("holdfast.decider")
+
+
+class Decider:
+    """One decider on one place."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._rt = runtime
+        self._state = initial(
+            runtime.cluster, runtime.timing, runtime.place, runtime.boot, clock.monotonic()
+        )
+        self._store = OwnershipStore(runtime.bus)
+        self._voter = Voter(runtime.bus, runtime.place, runtime.state, runtime.timing, self.feed)
+
+    async def run(self) -> None:
+        """Vote, listen and decide until the service is stopped."""
+        bus = self._rt.bus
+        await self._voter.serve()
+        await bus.subscribe(subjects.PULSES, Pulse, lambda pulse: self.feed(PulseHeard(pulse)))
+        await bus.serve(subjects.admin("decider"), AdminRequest, self._on_admin)
+        self._rt.spawn(self._voter.learn(self._rt.cluster.cluster.voters), "learn")
+        self._rt.spawn(self._store.watch(self._on_record, self._on_loaded), "watch")
+        while not self._rt.stopping.is_set():
+            self.feed(Tick())
+            await asyncio.sleep(TICK)
+
+    def feed(self, happened: Input) -> None:
+        """One step of the core, and the start of whatever follows from it."""
+        self._state, effects = decide(self._state, happened, clock.monotonic(), ids.uuid7)
+        for effect in effects:
+            self._start(effect)
+
+    def _start(self, effect: Effect) -> None:
+        match effect:
+            case Emit(draft):
+                self._rt.outbox.emit(draft)
+            case AskVoters(request):
+                for voter in self._rt.cluster.cluster.voters:
+                    self._spawn(self._ask(voter, request), f"ask {voter}")
+            case Write():
+                self._spawn(self._write(effect), f"write {effect.record.group}")
+            case RunFence():
+                self._spawn(self._fence(effect), f"fence {effect.node}")
+            case SendOrder():
+                self._spawn(self._order(effect), f"order {effect.order.node}")
+            case PrepareStreams():
+                self._spawn(self._prepare_streams(), "streams")
+            case MoveStreamLeaders(away_from):
+                self._spawn(self._move_stream_leaders(away_from), "stream leaders")
+            case _:
+                assert_never(effect)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._rt.spawn(work, name)
+
+    async def _ask(self, voter: str, request: Any) -> None:
+        try:
+            reply = await self._rt.bus.request(
+                subjects.lease(voter), request, LeaseReply, timeout=VOTE_TIMEOUT
+            )
+        except BusError:
+            return  # no vote; the next round asks again
+        if isinstance(reply, Vote) and reply.voter == voter:
+            self.feed(VoteReceived(reply))
+
+    async def _write(self, effect: Write) -> None:
+        record, revision = effect.record, effect.revision
+        try:
+            written = await self._store.compare_and_set(record, revision, timeout=WRITE_TIMEOUT)
+        except Conflict:
+            self.feed(WriteDone(record, "conflict"))
+        except BusTimeout:
+            self.feed(WriteDone(record, "unknown"))
+        except BusError as error:
+            _log.warning("ownership of %s not written: %s", record.group, error)
+            self.feed(WriteDone(record, "conflict"))
+        else:
+            self.feed(WriteDone(record, "written", written))
+
+    async def _fence(self, effect: RunFence) -> None:
+        began = clock.monotonic()
+        devices = self._rt.cluster.nodes[effect.node].fence
+        result = await fence(effect.node, effect.boot, devices, effect.action)
+        self.feed(
+            FenceDone(
+                node=effect.node,
+                boot=effect.boot,
+                action=effect.action,
+                outcome=result.outcome,
+                agent=result.agent,
+                detail=result.detail,
+                took=clock.monotonic() - began,
+            )
+        )
+
+    async def _order(self, effect: SendOrder) -> None:
+        subject = subjects.command(effect.order.node, "recovery")
+        try:
+            reply = await self._rt.bus.request(
+                subject, effect.order, OrderReply, timeout=ORDER_TIMEOUT
+            )
+        except BusError:
+            return  # sent again until answered or overdue
+        if reply.intent == effect.order.intent:
+            self.feed(OrderAnswered(effect.order, reply))
+
+    async def _prepare_streams(self) -> None:
+        while self._state.leading:
+            try:
+                await ensure_streams(self._rt.bus)
+                return
+            except BusError as error:
+                _log.warning("streams not ready yet: %s", error)
+                await asyncio.sleep(STREAMS_AGAIN)
+
+    async def _move_stream_leaders(self, away_from: frozenset[str]) -> None:
+        try:
+            await move_stream_leaders(self._rt.bus, set(away_from))
+        except BusError as error:
+            _log.warning("stream leaders stay where they are: %s", error)
+
+    def _on_record(self, record: Any, revision: int) -> None:
+        self.feed(RecordSeen(record, revision))
+
+    def _on_loaded(self) -> None:
+        self.feed(RecordsLoaded())
+
+    async def _on_admin(self, request: AdminRequest) -> StatusReply | Refused | None:
+        if not self._state.leading:
+            return None  # whoever leads answers
+        if isinstance(request, LeadRequest):
+            if request.place not in self._rt.cluster.cluster.voters:
+                return Refused(reason=f"{request.place} is not a voter of this cluster")
+            reply = status(self._state, clock.monotonic())
+            self.feed(LeadAsked(request))
+            return reply
+        return status(self._state, clock.monotonic())
+
+
+async def main(runtime: Runtime) -> None:
+    """The service's main function."""
+    await Decider(runtime).run()

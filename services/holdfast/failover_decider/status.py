@@ -1,0 +1,53 @@
+"""What the leader sees, as an answer to an operator."""
+
+from typing import Literal
+
+from holdfast.failover_decider.placement import alive
+from holdfast.failover_decider.state import GroupView, NodeView, State
+from holdfast.wire import GroupStatus, NodeStatus, StatusReply
+
+
+def status(state: State, now: float) -> StatusReply:
+    """The whole cluster; pure."""
+    return StatusReply(
+        cluster=state.cluster.cluster.name,
+        leader=state.place,
+        leader_term=state.leadership.term,
+        nodes=[_node(state, view, now) for view in state.nodes.values()],
+        groups=[_group(state, view) for view in state.groups.values()],
+    )
+
+
+def _node(state: State, view: NodeView, now: float) -> NodeStatus:
+    return NodeStatus(
+        node=view.node,
+        state=_life(state, view, now),
+        boot=view.boot or "",
+        silent_for=max(0.0, now - view.heard) if view.boot else 0.0,
+        lease_valid=view.hands.lease_valid if view.hands else False,
+        term=view.hands.term if view.hands else 0,
+        signals=[signal for signals in view.signals.values() for signal in signals],
+    )
+
+
+def _life(
+    state: State, view: NodeView, now: float
+) -> Literal["alive", "suspected", "dead", "unseen"]:
+    if view.boot is None:
+        return "unseen"
+    if view.revoked is not None or (view.suspicion and view.suspicion.proof):
+        return "dead"
+    return "alive" if alive(state, view, now) else "suspected"
+
+
+def _group(state: State, view: GroupView) -> GroupStatus:
+    record = view.record
+    report = state.nodes[record.owner].report(view.group) if record.owner else None
+    return GroupStatus(
+        group=view.group,
+        owner=record.owner,
+        epoch=record.epoch,
+        phase=record.phase,
+        reported=report.state if report else "",
+        reason=record.reason or view.refused[1] or (report.reason if report else ""),
+    )
