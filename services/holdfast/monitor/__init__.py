@@ -1,0 +1,1 @@
+"""The monitor: observes one node, layer by layer, and judges nothing. See DESIGN.md."""
