@@ -4,48 +4,40 @@ It starts on alpha, dies and is restarted there, alpha loses power and beta take
 returns, and at last a broken disk keeps the group down.
 """
 
-from holdfast.events.envelope import Envelope
+from holdfast.events.example_aftermath import alpha_returns, disk_breaks
+from holdfast.events.example_parts import (
+    fence_status,
+    heard,
+    notified,
+    process_failed,
+    recovery,
+    silent,
+)
 from holdfast.events.example_recorder import Recorder
 from holdfast.events.example_steps import (
     ALPHA_1,
-    ALPHA_2,
     BETA_1,
     Steps,
     intent,
 )
-from holdfast.events.fields import Health, Layer
 from holdfast.events.hands import (
     LeaseAcquired,
-    LeaseLost,
-    RecoveryExhausted,
-    RecoveryStarted,
     RecoverySucceeded,
-    ResourceFailed,
     ResourceStarted,
 )
-from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
+from holdfast.events.health import NodeCleared, NodeSeen, NodeSuspected
 from holdfast.events.ownership import (
     Alternative,
     DecisionMade,
     DecisionRefused,
-    FenceFinished,
-    FenceStarted,
-    GroupHeld,
     LeaderElected,
-    LeaderLost,
     LeaseRevoked,
-    MoveFailed,
     MoveKind,
 )
-from holdfast.events.storage import VolumeRefused
 from holdfast.events.system import (
-    MessageRejected,
     NotificationFailed,
-    NotificationSent,
-    OperatorRequest,
     ServiceStarted,
     ServiceStopped,
-    SpoolSetAside,
 )
 
 DECIDER = "failover_decider"
@@ -63,9 +55,9 @@ def tell(record: Recorder) -> None:
     record.wait(600)
     _alpha_loses_power(record, steps)
     record.wait(900)
-    _alpha_returns(record)
+    alpha_returns(record)
     record.wait(3600)
-    _disk_breaks(record, steps)
+    disk_breaks(record, steps)
     record.wait(60)
     record("alpha", "monitor", ServiceStopped(service="monitor", place="alpha", reason="SIGTERM"))
 
@@ -81,7 +73,9 @@ def _cluster_forms(record: Recorder, steps: Steps) -> None:
     )
     record("alpha", "recovery", LeaseAcquired(node="alpha", boot=ALPHA_1, term=1, ttl=6.0))
     record("beta", "recovery", LeaseAcquired(node="beta", boot=BETA_1, term=1, ttl=6.0))
-    seen = record("alpha", DECIDER, NodeSeen(node="alpha", boot=ALPHA_1))
+    seen = record(
+        "alpha", DECIDER, NodeSeen(node="alpha", boot=ALPHA_1), heard(record, "alpha", "alpha")
+    )
     decision = record(
         "alpha",
         DECIDER,
@@ -104,10 +98,8 @@ def _cluster_forms(record: Recorder, steps: Steps) -> None:
 
 
 def _process_dies(record: Recorder) -> None:
-    signal = record(
-        "alpha", "monitor", _process_failed("alpha", "4711:88123", "killed by signal 9")
-    )
-    started = record("alpha", "recovery", _recovery("alpha", epoch=1), signal)
+    signal = record("alpha", "monitor", process_failed("alpha", "4711:88123", "killed by signal 9"))
+    started = record("alpha", "recovery", recovery("alpha", epoch=1), signal)
     record.wait(0.21)
     again = record(
         "alpha",
@@ -130,12 +122,15 @@ def _process_dies(record: Recorder) -> None:
         ),
         again,
     )
-    _notified(record, restored)
+    notified(record, restored)
 
 
 def _beta_stalls(record: Recorder) -> None:
-    suspected = record("alpha", DECIDER, NodeSuspected(node="beta", boot=BETA_1, silent_for=1.5))
-    asked = _fence_status(record, "alpha", "beta", BETA_1, suspected, outcome="on")
+    silence = silent(record, "alpha", "beta", 1.5)
+    suspected = record(
+        "alpha", DECIDER, NodeSuspected(node="beta", boot=BETA_1, silent_for=1.5), silence
+    )
+    asked = fence_status(record, "alpha", "beta", BETA_1, suspected, outcome="on")
     record(
         "alpha",
         DECIDER,
@@ -144,7 +139,7 @@ def _beta_stalls(record: Recorder) -> None:
             node="beta",
             rule="suspicion_is_not_death",
             reason="beta is on and its lease has not run out",
-            evidence=[suspected.id, asked.id],
+            evidence=[silence.id, asked.id],
         ),
         asked,
     )
@@ -160,9 +155,12 @@ def _alpha_loses_power(record: Recorder, steps: Steps) -> None:
             leader="beta", term=2, votes=["beta", "witness"], proof="the old term ran out"
         ),
     )
-    suspected = record("beta", DECIDER, NodeSuspected(node="alpha", boot=ALPHA_1, silent_for=1.52))
-    _notified(record, suspected)
-    off = _fence_status(record, "beta", "alpha", ALPHA_1, suspected, outcome="off")
+    silence = silent(record, "beta", "alpha", 1.52)
+    suspected = record(
+        "beta", DECIDER, NodeSuspected(node="alpha", boot=ALPHA_1, silent_for=1.52), silence
+    )
+    notified(record, suspected)
+    off = fence_status(record, "beta", "alpha", ALPHA_1, suspected, outcome="off")
     revoked = record(
         "beta",
         DECIDER,
@@ -187,7 +185,7 @@ def _alpha_loses_power(record: Recorder, steps: Steps) -> None:
             source="alpha",
             target="beta",
             epoch=2,
-            evidence=[suspected.id, off.id, revoked.id],
+            evidence=[silence.id, off.id, revoked.id],
             alternatives=[
                 Alternative(
                     choice="wait for alpha",
@@ -201,7 +199,7 @@ def _alpha_loses_power(record: Recorder, steps: Steps) -> None:
     moved = steps.start(
         "beta", "beta", decision, epoch=2, phases={"suspect": 1.52, "fence": 0.18, "decide": 0.02}
     )
-    _notified(record, moved)
+    notified(record, moved)
     record.wait(4)
     record(
         "witness",
@@ -210,183 +208,4 @@ def _alpha_loses_power(record: Recorder, steps: Steps) -> None:
             channel="pager", about=moved.id, attempts=5, reason="connection refused"
         ),
         moved,
-    )
-
-
-def _alpha_returns(record: Recorder) -> None:
-    record(
-        "alpha",
-        "recovery",
-        SpoolSetAside(
-            service="recovery",
-            place="alpha",
-            file="spool-000001.damaged",
-            reason="line 12 is cut short",
-            events_kept=11,
-        ),
-    )
-    record("beta", DECIDER, NodeSeen(node="alpha", boot=ALPHA_2, previous_boot=ALPHA_1))
-    record(
-        "alpha",
-        "recovery",
-        MessageRejected(
-            message_subject="ha.commands.alpha.recovery",
-            kind="stale",
-            reason="order of epoch 1 for boot " + ALPHA_1,
-            count=1,
-        ),
-    )
-    request = record(
-        "beta",
-        DECIDER,
-        OperatorRequest(operator="ana", request="lead", arguments={"place": "witness"}),
-    )
-    lost = record(
-        "beta", DECIDER, LeaderLost(leader="beta", term=2, reason="handed over to witness"), request
-    )
-    record(
-        "witness",
-        DECIDER,
-        LeaderElected(leader="witness", term=3, votes=["beta", "witness"], proof="handed over"),
-        lost,
-    )
-
-
-def _disk_breaks(record: Recorder, steps: Steps) -> None:
-    record(
-        "alpha",
-        "recovery",
-        LeaseLost(node="alpha", boot=ALPHA_2, term=3, reason="no majority for 5.0 s"),
-    )
-    signal = record(
-        "beta", "monitor", _process_failed("beta", "611:52100", "exit status 1: disk I/O error")
-    )
-    started = record("beta", "recovery", _recovery("beta", epoch=2), signal)
-    failed = record(
-        "beta",
-        "recovery",
-        ResourceFailed(
-            group="ledger",
-            resource="server",
-            node="beta",
-            epoch=2,
-            action="start",
-            reason="exit status 1: disk I/O error",
-        ),
-        started,
-    )
-    exhausted = record(
-        "beta",
-        "recovery",
-        RecoveryExhausted(
-            group="ledger", resource="server", node="beta", epoch=2, reason="1 of 1 attempts failed"
-        ),
-        failed,
-    )
-    decision = record(
-        "witness",
-        DECIDER,
-        DecisionMade(
-            group="ledger",
-            kind=MoveKind.RELOCATE,
-            rule="recovery_exhausted",
-            intent=intent(3),
-            source="beta",
-            target="alpha",
-            epoch=3,
-            evidence=[signal.id, exhausted.id],
-            alternatives=[
-                Alternative(choice="stay on beta", rejected_because="recovery is used up there")
-            ],
-        ),
-        exhausted,
-    )
-    stopped = steps.stop("witness", "beta", decision, epoch=3)
-    _held(record, steps, stopped)
-
-
-def _held(record: Recorder, steps: Steps, stopped: Envelope) -> None:
-    refused = steps.refused("witness", "alpha", stopped, epoch=3)
-    record(
-        "beta",
-        "storage_replication",
-        VolumeRefused(volume="ledger-data", node="beta", epoch=2, reason="epoch 3 was seen here"),
-        stopped,
-    )
-    failed = record(
-        "witness",
-        DECIDER,
-        MoveFailed(
-            group="ledger",
-            kind=MoveKind.RELOCATE,
-            intent=intent(3),
-            node="alpha",
-            epoch=3,
-            step="start",
-            reason="alpha holds no lease",
-        ),
-        refused,
-    )
-    held = record(
-        "witness",
-        DECIDER,
-        GroupHeld(group="ledger", epoch=3, reason="no node is left that can run it"),
-        failed,
-    )
-    _notified(record, held)
-
-
-def _fence_status(
-    record: Recorder, place: str, node: str, boot: str, cause: Envelope, *, outcome: str
-) -> Envelope:
-    started = record(
-        place, DECIDER, FenceStarted(node=node, boot=boot, action="status", agent=AGENT), cause
-    )
-    record.wait(0.18)
-    return record(
-        place,
-        DECIDER,
-        FenceFinished(
-            node=node,
-            boot=boot,
-            action="status",
-            agent=AGENT,
-            outcome=outcome,
-            detail=f"chassis power is {outcome}",
-            took=0.18,
-        ),
-        started,
-    )
-
-
-def _process_failed(node: str, instance: str, reason: str) -> HealthSignal:
-    return HealthSignal(
-        layer=Layer.APPLICATION,
-        node=node,
-        observer=node,
-        probe="process",
-        state=Health.FAILED,
-        previous=Health.OK,
-        reason=reason,
-        instance=instance,
-        measurements={"lived_seconds": 119.4},
-    )
-
-
-def _recovery(node: str, *, epoch: int) -> RecoveryStarted:
-    return RecoveryStarted(
-        group="ledger",
-        resource="server",
-        node=node,
-        epoch=epoch,
-        rule="restart_within_attempts",
-        attempt=1,
-        attempts_allowed=3 if node == "alpha" else 1,
-        delay=0.0,
-    )
-
-
-def _notified(record: Recorder, about: Envelope) -> None:
-    record(
-        "witness", "notifier", NotificationSent(channel="ops", about=about.id, attempts=1), about
     )

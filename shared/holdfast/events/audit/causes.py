@@ -21,6 +21,13 @@ class Cause(NamedTuple):
     hash: str
 
 
+class _End(NamedTuple):
+    """Where a chain of causes ends; `kind` is None if that is a root."""
+
+    kind: Kind | None
+    where: str
+
+
 class Causes:
     """Collects who caused whom. Order of arrival does not matter, copies are ignored."""
 
@@ -58,57 +65,56 @@ class Causes:
             hash=envelope.hash,
         )
 
-    def verify(self) -> list[Finding]:
-        """All that is wrong with causes and evidence, in the order of the record."""
+    def verify(self, *, oldest: str = "") -> list[Finding]:
+        """All that is wrong with causes and evidence, in the order of the record.
+
+        References to ids that sort before `oldest` are let pass: a full record dropped them.
+        """
         findings = self._unreadable + self._collisions
-        rooted: dict[str, Kind | None] = {}
+        ends: dict[str, _End] = {}
         for event, step in self._steps.items():
-            findings += self._orphans(event, step)
-            wrong = self._climb(event, rooted)
-            if wrong is Kind.CYCLE or (wrong is Kind.ROOTLESS and step.action):
-                detail = f"{step.name} leads back to {self._top(event)}"
-                findings.append(Finding(kind=wrong, source=step.source, event=event, detail=detail))
+            findings += self._orphans(event, step, oldest)
+            end = self._climb(event, ends)
+            if end.kind is Kind.CYCLE or (end.kind is Kind.ROOTLESS and step.action):
+                detail = f"{step.name} leads back to {end.where}"
+                findings.append(
+                    Finding(kind=end.kind, source=step.source, event=event, detail=detail)
+                )
         return findings
 
-    def _orphans(self, event: str, step: Cause) -> Iterator[Finding]:
+    def _orphans(self, event: str, step: Cause, oldest: str) -> Iterator[Finding]:
         wanted = {"cause": (step.cause,), "incident": (step.incident,), "event": step.references}
         for role, ids in wanted.items():
             for id_ in ids:
-                if id_ is not None and id_ not in self._steps:
+                if id_ is not None and id_ not in self._steps and id_ >= oldest:
                     detail = f"{step.name} names {role} {id_}, which is not in the record"
                     yield Finding(kind=Kind.ORPHAN, source=step.source, event=event, detail=detail)
 
-    def _climb(self, event: str, rooted: dict[str, Kind | None]) -> Kind | None:
-        """None if a root is above; ORPHAN if the record ends before. Memoised, not recursive."""
-        path: list[str] = []
-        on_path: set[str] = set()
-        at: str | None = event
-        verdict: Kind | None = None
-        while at is not None:
-            if at in rooted:
-                verdict = rooted[at]
-                break
-            if at in on_path or at not in self._steps:
-                verdict = Kind.CYCLE if at in on_path else Kind.ORPHAN
-                break
-            path.append(at)
-            on_path.add(at)
-            if self._steps[at].cause is None:
-                verdict = None if self._steps[at].name in ROOT_TYPES else Kind.ROOTLESS
-            at = self._steps[at].cause
-        rooted.update(dict.fromkeys(path, verdict))
-        return verdict
-
-    def _top(self, event: str) -> str:
-        """Where the causes of an event end, for the message."""
-        seen = {event}
+    def _climb(self, event: str, ends: dict[str, _End]) -> _End:
+        """Where the causes of an event end. Remembered for all on the way; not recursive."""
+        path: dict[str, None] = {}
         at = event
-        while (above := self._steps[at].cause) is not None:
-            if above in seen:
-                return f"itself, by way of {above}"
-            seen.add(above)
-            at = above
-        return "no cause at all" if at == event else f"{self._steps[at].name} {at}, no root"
+        while at not in ends and at not in path and at in self._steps:
+            path[at] = None
+            cause = self._steps[at].cause
+            if cause is None:
+                ends[at] = self._top(at)
+            else:
+                at = cause
+        if at in ends:
+            end = ends[at]
+        elif at in path:
+            end = _End(Kind.CYCLE, f"itself or a circle, by way of {at}")
+        else:
+            end = _End(Kind.ORPHAN, f"{at}, which is not in the record")
+        ends.update(dict.fromkeys(path, end))
+        return end
+
+    def _top(self, event: str) -> _End:
+        name = self._steps[event].name
+        if name in ROOT_TYPES:
+            return _End(None, f"{name} {event}")
+        return _End(Kind.ROOTLESS, f"{name} {event}, which is neither a signal nor a request")
 
 
 def verify_causes(envelopes: Iterable[Envelope]) -> list[Finding]:

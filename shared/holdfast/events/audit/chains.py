@@ -48,13 +48,16 @@ class Chains:
         else:
             held.append(link)
 
-    def verify(self) -> tuple[list[Producer], list[Finding]]:
-        """Every producer with its verdict, and all that is wrong, in a fixed order."""
+    def verify(self, *, whole: bool = True) -> tuple[list[Producer], list[Finding]]:
+        """Every producer with its verdict, and all that is wrong, in a fixed order.
+
+        Unless the record is `whole`, chains may begin anywhere: a full record drops its oldest.
+        """
         producers: list[Producer] = []
         findings: list[Finding] = []
         for source in sorted(self._links):
             chain = self._links[source]
-            found = list(_verify(source, chain))
+            found = list(_verify(source, chain, whole=whole))
             ordered = [link for number in sorted(chain) for link in chain[number]]
             producers.append(
                 Producer(
@@ -78,9 +81,9 @@ def verify_chains(envelopes: Iterable[Envelope]) -> list[Finding]:
     return chains.verify()[1]
 
 
-def _verify(source: str, chain: dict[int, list[Link]]) -> Iterator[Finding]:
+def _verify(source: str, chain: dict[int, list[Link]], *, whole: bool) -> Iterator[Finding]:
     before: list[Link] | None = None
-    expected = 1
+    expected = 1 if whole else min(chain)
     for number in sorted(chain):
         links = chain[number]
         for link in links:

@@ -41,9 +41,13 @@ class Producer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of an audit. It passes if there is no finding."""
+    """The result of an audit. It passes if there is no finding.
+
+    `whole` is False if the record was full and its oldest events are gone; the rest is verified.
+    """
 
     events: int
+    whole: bool
     incidents: int
     producers: list[Producer]
     findings: list[Finding]

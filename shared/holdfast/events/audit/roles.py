@@ -3,20 +3,8 @@
 from holdfast.events.hands import ResourceStarted
 from holdfast.events.registry import EventData
 
-ROOT_TYPES = frozenset(
-    {
-        # What was seen: everything in events.health is an observation of the cluster itself.
-        "health_signal",
-        "node_seen",
-        "node_suspected",
-        "node_cleared",
-        # The hands' own observation that they hear no majority; it stops groups (self-fencing).
-        "lease_lost",
-        # What was asked.
-        "operator_request",
-    }
-)
-"""Types that may stand at the top of an action's chain of causes."""
+ROOT_TYPES = frozenset({"health_signal", "operator_request"})
+"""Types that may stand at the top of an action's chain of causes: what was seen, what was asked."""
 
 ACTION_TYPES = frozenset(
     {

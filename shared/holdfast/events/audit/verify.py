@@ -7,10 +7,16 @@ from holdfast.events.envelope import Envelope, MalformedEvent, decode_envelope
 
 
 class Audit:
-    """Feed it every message of the record, then ask for the report."""
+    """Feed it every message of the record, then ask for the report.
 
-    def __init__(self) -> None:
+    `whole` is False for a record that was full and dropped its oldest events: then chains may
+    begin late and causes may be older than the first event fed, which must be the oldest.
+    """
+
+    def __init__(self, *, whole: bool = True) -> None:
         self.events = 0
+        self._whole = whole
+        self._oldest = ""
         self._chains = Chains()
         self._causes = Causes()
         self._unreadable: list[Finding] = []
@@ -28,15 +34,18 @@ class Audit:
     def add(self, envelope: Envelope) -> None:
         """Take one event in, in any order."""
         self.events += 1
+        if not self._whole and not self._oldest:
+            self._oldest = envelope.id
         self._chains.add(envelope)
         self._causes.add(envelope)
 
     def report(self) -> Report:
         """What the record proves, and what it does not."""
-        producers, findings = self._chains.verify()
+        producers, findings = self._chains.verify(whole=self._whole)
         return Report(
             events=self.events,
+            whole=self._whole,
             incidents=self._causes.incidents,
             producers=producers,
-            findings=self._unreadable + findings + self._causes.verify(),
+            findings=self._unreadable + findings + self._causes.verify(oldest=self._oldest),
         )
