@@ -1,0 +1,1 @@
+"""A fence agent for hosts that are simulated as Unix sessions on one machine."""
