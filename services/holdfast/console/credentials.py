@@ -64,7 +64,7 @@ def public_key(seed: Path) -> str:
     """The nkey that belongs to a seed file. Raises HoldfastError."""
     try:
         pair = nkeys.from_seed(bytearray(seed.read_bytes().strip()))
-        return str(pair.public_key.decode())
+        return bytes(pair.public_key).decode()
     except (OSError, nkeys.NkeysError, ValueError) as error:
         raise HoldfastError(
             f"not a readable nkey seed: {error}",

@@ -9,7 +9,7 @@ NODE_SERVICES = ("monitor", "recovery", "storage_replication", "failover_decider
 WITNESS_SERVICES = ("failover_decider", "notifier")
 PEOPLE = ("operator", "reader")
 
-BUCKETS = (subjects.OWNERSHIP_BUCKET, subjects.CONFIG_BUCKET, subjects.VOLUMES_BUCKET)
+OWNERSHIP_STREAM = f"KV_{subjects.OWNERSHIP_BUCKET}"
 NOTIFIER_CONSUMER = "notifier"
 
 
@@ -80,16 +80,15 @@ def _storage_replication(node: str) -> Grant:
 
 
 def _failover_decider(place: str) -> Grant:
-    streams = [subjects.EVENT_STREAM, *(f"KV_{bucket}" for bucket in BUCKETS)]
     return Grant(
         publish=[
             subjects.EVENTS,
             subjects.lease("*"),
             subjects.command("*", "recovery"),
             f"$KV.{subjects.OWNERSHIP_BUCKET}.*",
-            "$JS.API.INFO",
-            *(call for stream in streams for call in _administer(stream)),
-            *(call for bucket in BUCKETS for call in _consume(f"KV_{bucket}")),
+            f"$JS.API.CONSUMER.CREATE.{OWNERSHIP_STREAM}.>",
+            *_administer(subjects.EVENT_STREAM),
+            *_administer(OWNERSHIP_STREAM),
         ],
         subscribe=[subjects.PULSES, subjects.lease(place), subjects.admin("decider")],
         answers=True,
@@ -119,9 +118,6 @@ def _operator(_: str) -> Grant:
         publish=[
             subjects.admin("*"),
             f"$JS.API.STREAM.INFO.{stream}",
-            f"$JS.API.STREAM.MSG.GET.{stream}",
-            f"$JS.API.DIRECT.GET.{stream}",
-            f"$JS.API.DIRECT.GET.{stream}.>",
             *_consume(stream),
         ],
         subscribe=[subjects.EVENTS, subjects.PULSES],
@@ -136,14 +132,11 @@ def _administer(stream: str) -> list[str]:
 
 
 def _consume(stream: str) -> list[str]:
-    """Reading through consumers of one's own, acknowledgement and flow control included."""
+    """Reading through consumers of one's own, flow control included."""
     return [
-        f"$JS.API.CONSUMER.CREATE.{stream}",
         f"$JS.API.CONSUMER.CREATE.{stream}.>",
         f"$JS.API.CONSUMER.INFO.{stream}.*",
         f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
-        f"$JS.API.CONSUMER.DELETE.{stream}.*",
-        f"$JS.ACK.{stream}.>",
         f"$JS.FC.{stream}.>",
     ]
 

@@ -14,20 +14,13 @@ from holdfast.config.load import load
 from holdfast.console import credentials
 from holdfast.console.connection import connect
 from holdfast.console.files import write
+from holdfast.console.here import CLUSTER_FILE, Here, read_here
 from holdfast.console.launcher import preflight
 from holdfast.console.launcher.errors import LaunchError
 from holdfast.console.launcher.health import healthy
 from holdfast.console.launcher.local_place import LocalPlace
 
-CLUSTER_FILE = "cluster.json"
 POLL = 0.1
-
-
-class Here(msgspec.Struct, frozen=True, kw_only=True):
-    """What `<state>/cluster.json` says: the cluster that was started from this folder."""
-
-    config: str
-    secrets: str
 
 
 class LocalCluster:
@@ -158,16 +151,3 @@ class LocalCluster:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def read_here(state: Path) -> Here:
-    """What runs from a state folder. Raises LaunchError."""
-    path = state / CLUSTER_FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Here)
-    except (OSError, msgspec.DecodeError) as error:
-        raise LaunchError(
-            "no cluster was started from this folder",
-            place=str(state.absolute()),
-            cure="give --state, or start one with `holdfast up -c FILE`",
-        ) from error

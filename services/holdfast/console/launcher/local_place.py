@@ -20,7 +20,7 @@ STOP_TIMEOUT = 25.0
 
 
 class LocalPlace:
-    """A host or witness as a session of processes; `on_report` gets a line on what happens to it."""
+    """A host or witness as a session of processes; `on_report` hears what happens to it."""
 
     def __init__(
         self,

@@ -1,0 +1,77 @@
+"""`holdfast`: the command line. Commands are imported when they are called, so it starts fast.
+
+Exit codes: 0 it is as it should be, 1 it is not, 2 the command could not do its work.
+"""
+
+import sys
+
+from cyclopts import App, CycloptsError, Parameter
+
+from holdfast.errors import HoldfastError
+
+_COMMANDS = {
+    "up": ("holdfast.console.up:up", "Run a whole cluster on this machine."),
+    "down": ("holdfast.console.up:down", "Stop the cluster that `up` left running."),
+    "status": ("holdfast.console.status:status", "Show nodes and groups."),
+    "events": ("holdfast.console.events:events", "Show what happened, and what happens."),
+    "init": ("holdfast.console.init:init", "Make keys and certificates for a cluster."),
+    "bus-config": ("holdfast.console.init:bus_config", "Write a nats-server configuration."),
+}
+_GROUPS = {
+    "config": (
+        "The cluster file.",
+        {"check": ("holdfast.console.config_check:check", "Find every problem of a cluster file.")},
+    ),
+    "host": (
+        "One host of a cluster on this machine.",
+        {
+            "kill": ("holdfast.console.up:kill_host", "Kill a host as a loss of power would."),
+            "start": ("holdfast.console.up:start_host", "Start a host that is off."),
+        },
+    ),
+}
+
+
+def build() -> App:
+    """The command line as an application."""
+    app = App(
+        name="holdfast",
+        help="Keeps stateful services alive, and proves why it did what.",
+        default_parameter=Parameter(negative=()),
+    )
+    _register(app, _COMMANDS)
+    for name, (text, commands) in _GROUPS.items():
+        group = App(name=name, help=text)
+        _register(group, commands)
+        app.command(group)
+    return app
+
+
+def _register(app: App, commands: dict[str, tuple[str, str]]) -> None:
+    for name, (target, text) in commands.items():
+        app.command(target, name=name, help=text)
+
+
+def main() -> None:
+    """Entry point; ends the process with the command's exit code."""
+    try:
+        build()(exit_on_error=False)
+    except HoldfastError as error:
+        _say(error)
+        sys.exit(2)
+    except CycloptsError:
+        sys.exit(2)  # it printed what is wrong
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; nothing is left to say
+        sys.exit(0)
+
+
+def _say(error: HoldfastError) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"[bold red]error:[/] {escape(f'{error.place}: {error.problem}')}")
+    console.print(f"[bold]cure:[/] {escape(error.cure)}")
