@@ -10,7 +10,7 @@ from holdfast.events.fields import service_entity
 from holdfast.events.ownership import LeaderElected, LeaderLost
 from holdfast.events.system import OperatorRequest
 from holdfast.failover_decider.messages import AskVoters, LeaderSeen, PrepareStreams
-from holdfast.failover_decider.state import State, Trail
+from holdfast.failover_decider.state import State, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
 from holdfast.wire import FencedOff, LeadRequest, Vote
 
@@ -18,13 +18,15 @@ STAND_APART = 0.4
 """Seconds between two candidates' attempts."""
 SUCCESSOR_HEADSTART = 2.0
 """Seconds for which everybody else leaves a hand-over to the successor."""
+GIVE_UP = 1.0
+"""Seconds after which a candidate without a majority frees the votes it has."""
 RENEWALS_PER_TTL = 6
 
 
 def rank(state: State) -> int:
     """This candidate's place in the order of standing, the leader that is gone not counted."""
-    voters = [voter for voter in state.cluster.cluster.voters if voter != state.leader]
-    return voters.index(state.place) if state.place in voters else len(voters)
+    gone = state.leader if state.leader != state.place else ""
+    return [voter for voter in state.cluster.cluster.voters if voter != gone].index(state.place)
 
 
 def on_leader_seen(turn: Turn, seen: LeaderSeen) -> None:
@@ -33,8 +35,10 @@ def on_leader_seen(turn: Turn, seen: LeaderSeen) -> None:
     stand_at = seen.promised_until
     if seen.successor and seen.successor != state.place:
         stand_at = turn.now + SUCCESSOR_HEADSTART
+    known = max(state.leadership.highest_seen, seen.term.term)
     turn.state = replace(
         state,
+        leadership=replace(state.leadership, highest_seen=known),
         leader=seen.term.holder,
         leader_boot=seen.term.boot,
         leader_until=seen.promised_until,
@@ -43,8 +47,11 @@ def on_leader_seen(turn: Turn, seen: LeaderSeen) -> None:
 
 
 def on_vote(turn: Turn, vote: Vote) -> None:
-    """Count a vote for our leadership."""
-    turn.state = replace(turn.state, leadership=turn.state.leadership.on_vote(vote))
+    """Count a vote for our leadership. One that teaches a higher term is heeded at once."""
+    before = turn.state.leadership
+    turn.state = replace(turn.state, leadership=before.on_vote(vote))
+    if turn.state.leadership.highest_seen > before.highest_seen:
+        turn.state = replace(turn.state, next_renewal=turn.now)
     if not turn.state.leading and turn.state.leadership.valid(turn.now):
         _take_up(turn)
 
@@ -56,7 +63,9 @@ def on_tick(turn: Turn) -> None:
         step_down(turn, "the leadership lease was not renewed in time")
     if turn.now < turn.state.next_renewal:
         return
-    if turn.state.leading or _may_stand(turn):
+    if not turn.state.leading and turn.state.standing_since and _gives_up(turn):
+        _withdraw(turn)
+    elif turn.state.leading or turn.state.standing_since or _may_stand(turn):
         _ask(turn)
 
 
@@ -92,51 +101,77 @@ def on_lead_asked(turn: Turn, request: LeadRequest) -> None:
 def _take_up(turn: Turn) -> None:
     state = turn.state
     granted = max(state.leadership.rounds.items())[1].granted
-    proof = proof_against_leader(state)
-    suspicion = _suspicion_of_leader(state)
+    deposed = _deposed(state)
     term = state.leadership.term
     elected = turn.emit(
         LeaderElected(
             leader=state.place,
             term=term,
             votes=sorted(granted),
-            proof=f"{proof.node} was fenced off" if proof else "the lease was free",
+            proof="its host is proven off" if deposed else "the lease was free",
         ),
         service_entity(state.place, "failover_decider"),
-        suspicion,
+        deposed.proof_trail if deposed else None,
     )
     turn.do(PrepareStreams())
-    turn.state = replace(state, leading=True, leading_since=turn.now, election=elected)
+    turn.state = replace(
+        state, leading=True, leading_since=turn.now, standing_since=0.0, election=elected
+    )
 
 
 def _may_stand(turn: Turn) -> bool:
     state = turn.state
     wait = rank(state) * STAND_APART
-    if proof_against_leader(state) is not None:
-        suspicion = state.nodes[state.leader].suspicion
-        return suspicion is not None and turn.now >= suspicion.raised + wait
+    suspicion = _deposed(state)
+    if suspicion is not None:
+        return turn.now >= suspicion.raised + wait
     return turn.now >= max(state.stand_at, state.started) + wait
+
+
+def _gives_up(turn: Turn) -> bool:
+    return turn.now >= turn.state.standing_since + GIVE_UP
+
+
+def _withdraw(turn: Turn) -> None:
+    """No majority: free the votes we got, or two candidates could block each other for ever."""
+    leadership, release = turn.state.leadership.release()
+    turn.do(AskVoters(release))
+    turn.state = replace(
+        turn.state,
+        leadership=leadership,
+        standing_since=0.0,
+        next_renewal=turn.now + STAND_APART * (1 + rank(turn.state)),
+    )
 
 
 def _ask(turn: Turn) -> None:
     state = turn.state
-    leadership, request = state.leadership.request(turn.now, proof_against_leader(state))
+    deposed = _deposed(state)
+    proof = deposed.proof if deposed else None
+    leadership, request = state.leadership.request(
+        turn.now, proof if isinstance(proof, FencedOff) else None
+    )
     turn.do(AskVoters(request))
     pause = state.timing.leader_ttl / RENEWALS_PER_TTL
-    turn.state = replace(state, leadership=leadership, next_renewal=turn.now + pause)
+    turn.state = replace(
+        state,
+        leadership=leadership,
+        next_renewal=turn.now + pause,
+        standing_since=0.0 if state.leading else state.standing_since or turn.now,
+    )
 
 
-def proof_against_leader(state: State) -> FencedOff | None:
-    """The proof that the host of the leader we last knew is off, if we have one."""
-    view = state.nodes.get(state.leader)
-    if state.leading or view is None or view.suspicion is None:
-        return None
-    proof = view.suspicion.proof
-    return proof if isinstance(proof, FencedOff) and proof.boot == state.leader_boot else None
+def _deposed(state: State) -> Suspicion | None:
+    """The suspicion, proven, of the leader's host.
 
-
-def _suspicion_of_leader(state: State) -> Trail | None:
-    view = state.nodes.get(state.leader)
-    if view is None or view.suspicion is None:
-        return None
-    return view.suspicion.proof_trail or view.suspicion.trail
+    Our own voter names ourselves as the leader once we claimed; other voters, which may still know
+    the old one, need the proof all the same. They check whom it is about.
+    """
+    for view in state.nodes.values():
+        suspicion = view.suspicion
+        if suspicion is not None and isinstance(suspicion.proof, FencedOff):
+            if view.node == state.leader and view.boot == state.leader_boot:
+                return suspicion
+            if state.leader == state.place and not state.leading:
+                return suspicion
+    return None

@@ -50,7 +50,7 @@ def _unfit(state: State, group: str, view: NodeView, now: float, tried: list[str
     if view.boot is None:
         return "it has not been heard"
     if not alive(state, view, now):
-        return f"no pulse for {now - view.heard:.1f} s"
+        return "its pulse is no longer heard"
     if view.hands is None or not view.hands.lease_valid:
         return "its hands hold no valid lease"
     if view.boot in tried:

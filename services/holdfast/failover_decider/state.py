@@ -114,6 +114,7 @@ class State:
     leading_since: float = 0.0
     election: Trail | None = None
     next_renewal: float = 0.0
+    standing_since: float = 0.0
     leader: str = ""
     """Who leads according to this place's own voter."""
     leader_boot: str = ""
@@ -145,7 +146,11 @@ def initial(cluster: ClusterFile, timing: Timing, place: str, boot: str, now: fl
 
 
 def revocation(state: State, node: str) -> HolderState:
-    """The counting of votes for a claim in nobody's name: a majority takes the lease away."""
+    """The counting of votes for a claim in nobody's name: a majority takes the lease away.
+
+    The node's own pulses told its term; the claim goes above it at the first try.
+    """
+    hands = state.nodes[node].hands
     return HolderState(
         lease=node_lease(node),
         holder="",
@@ -153,4 +158,5 @@ def revocation(state: State, node: str) -> HolderState:
         voters=len(state.cluster.cluster.voters),
         ttl=state.timing.ttl,
         margin=state.timing.margin,
+        highest_seen=hands.term if hands else 0,
     )

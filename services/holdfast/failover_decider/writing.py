@@ -129,6 +129,7 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
         target=decision.target,
         incident=made.incident,
         cause=made.cause,
+        tried=[record.boot] if decision.kind == MoveKind.RELOCATE and record.boot else [],
         spent={"suspect": round(decision.suspected_for, 4)} if decision.suspected_for else {},
     )
     write(

@@ -79,10 +79,13 @@ class HolderState:
         return self._heed(vote, round_)
 
     def release(self, successor: str = "") -> tuple["HolderState", Release]:
-        """Stop believing, then tell the voters that nobody need wait for us."""
+        """Stop believing, then tell the voters that nobody need wait for us.
+
+        Also how a candidate without a majority gives back the votes of its last claim.
+        """
         request = Release(
             lease=self.lease,
-            term=self.term,
+            term=max((round_.term for round_ in self.rounds.values()), default=self.term),
             holder=self.holder,
             boot=self.boot,
             successor=successor,

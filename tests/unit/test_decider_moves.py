@@ -1,0 +1,223 @@
+"""The decider's core, with real voters, on virtual time: what a group goes through."""
+
+import pytest
+
+from holdfast.events.ownership import (
+    DecisionMade,
+    DecisionRefused,
+    FenceFinished,
+    GroupHeld,
+    LeaderElected,
+    LeaseRevoked,
+    MoveCompleted,
+    MoveFailed,
+)
+from holdfast.ownership import Phase
+from tests.support.decider_world import TIMING, World, cluster
+
+
+@pytest.fixture
+def world() -> World:
+    """A cluster whose group runs on alpha, led by alpha."""
+    world = World(cluster())
+    world.run(5.0)
+    assert world.record().phase == Phase.ACTIVE
+    assert world.record().owner == "alpha"
+    return world
+
+
+def test_first_start_goes_to_the_preferred_node(world: World) -> None:
+    assert world.record().epoch == 1
+    (decision,) = world.emitted(DecisionMade)
+    assert decision.rule == "start_stopped"
+    assert [a.choice for a in decision.alternatives] == ["beta"]
+    assert world.leader() == "alpha"
+
+
+def test_a_quiet_cluster_does_nothing(world: World) -> None:
+    before = len(world.drafts)
+    world.run(120.0)
+    assert len(world.drafts) == before
+
+
+def test_power_loss_of_owner_and_leader_is_taken_over_at_fence_proof(world: World) -> None:
+    lost = world.now
+    world.kill("alpha")
+    world.run(4.0)
+    assert world.record().owner == "beta"
+    assert world.record().phase == Phase.ACTIVE
+    assert world.record().epoch == 2
+    (move,) = world.emitted(MoveCompleted, since=lost)
+    assert move.kind == "failover"
+    at = next(t for t, _, d in world.drafts if d.data is move)
+    assert at - lost < TIMING.suspect_after + 1.5
+    assert world.emitted(LeaderElected, since=lost)[0].proof == "its host is proven off"
+
+
+def test_a_short_stall_moves_nothing(world: World) -> None:
+    world.hosts["alpha"].cut_off = True
+    world.run(4.5)
+    world.hosts["alpha"].cut_off = False
+    since = world.now
+    world.run(10.0)
+    assert world.record().owner == "alpha"
+    assert world.record().epoch == 1
+    assert not world.emitted(DecisionMade, since=since)
+
+
+def test_silence_past_ttl_is_fenced_off_then_failed_over(world: World) -> None:
+    world.hosts["alpha"].cut_off = True
+    world.run(TIMING.ttl + 4.0)
+    assert not world.hosts["alpha"].alive, "the fence device switched it off"
+    assert world.record().owner == "beta"
+    assert world.emitted(LeaseRevoked)[-1].proof == "fenced_off"
+    rules = [d.rule for d in world.emitted(DecisionMade)]
+    assert rules[-1] == "owner_silent_past_ttl"
+
+
+@pytest.mark.parametrize("lie", ["failed", "on"])
+def test_a_fence_that_does_not_prove_off_moves_nothing(world: World, lie: str) -> None:
+    world.fence_says["alpha"] = lambda _action: (lie, "no answer")
+    world.kill("alpha")
+    world.run(120.0)
+    assert world.record().owner == "alpha"
+    assert world.record().phase == Phase.FENCING
+    assert world.hosts["beta"].groups["g0"].state == "stopped"
+    assert all(f.outcome != "off" for f in world.emitted(FenceFinished))
+
+
+def test_lease_only_waits_for_the_majority(world: World) -> None:
+    world = World(cluster(fencing="lease-only"))
+    world.run(5.0)
+    lost = world.now
+    world.kill("alpha")
+    world.run(TIMING.ttl - 0.5)
+    assert world.record().owner == "alpha"
+    world.run(6.0)
+    assert world.record().owner == "beta"
+    (revoked,) = world.emitted(LeaseRevoked, since=lost)
+    assert revoked.proof == "lease_expired"
+
+
+def test_lease_only_partition_never_overlaps_and_the_node_returns(world: World) -> None:
+    world = World(cluster(fencing="lease-only"))
+    world.run(5.0)
+    world.hosts["alpha"].cut_off = True
+    world.run(20.0)
+    assert world.record().owner == "beta"
+    world.hosts["alpha"].cut_off = False
+    world.run(20.0)
+    assert world.active_overlaps == []
+    world.kill("beta")
+    world.run(20.0)
+    assert world.record().owner == "alpha", "the node that came back is eligible again"
+    assert world.active_overlaps == []
+
+
+def test_escalation_stops_cleanly_then_starts_elsewhere(world: World) -> None:
+    world.report("alpha", "failed")
+    world.run(3.0)
+    assert world.record().owner == "beta"
+    decision = world.emitted(DecisionMade)[-1]
+    assert (decision.rule, decision.kind) == ("failed_at_owner", "relocate")
+    assert not world.emitted(FenceFinished)
+
+
+def test_a_failed_stop_is_never_taken_for_stopped(world: World) -> None:
+    world.hosts["alpha"].stop_fails = True
+    world.report("alpha", "failed")
+    world.run(6.0)
+    assert world.emitted(MoveFailed)[0].step == "stop"
+    assert not world.hosts["alpha"].alive, "it was fenced"
+    assert world.record().owner == "beta"
+    assert world.active_overlaps == []
+
+
+def test_a_failed_stop_without_fence_device_holds_the_group() -> None:
+    world = World(cluster(fencing="lease-only"))
+    world.run(5.0)
+    world.hosts["alpha"].stop_fails = True
+    world.report("alpha", "failed")
+    world.run(10.0)
+    assert world.record().phase == Phase.HELD
+    assert world.record().owner == "alpha"
+    assert "no fence device" in world.emitted(GroupHeld)[0].reason
+
+
+def test_a_failed_start_is_cleaned_up_and_tried_elsewhere() -> None:
+    world = World(cluster())
+    world.hosts["alpha"].start_fails = True
+    world.run(6.0)
+    assert [f.step for f in world.emitted(MoveFailed)] == ["start"]
+    assert world.hosts["alpha"].groups["g0"].state == "stopped"
+    assert world.record().owner == "beta"
+    assert world.record().phase == Phase.ACTIVE
+
+
+def test_a_group_that_fails_everywhere_is_held_until_a_node_reboots(world: World) -> None:
+    world.hosts["beta"].start_fails = True
+    world.report("alpha", "failed")
+    world.run(6.0)
+    assert world.record().phase == Phase.HELD
+    assert world.record().owner is None
+    assert "already failed there" in world.emitted(GroupHeld)[0].reason
+    world.boot("alpha")
+    world.run(TIMING.ttl + 4.0)
+    assert world.record().owner == "alpha"
+    assert world.record().phase == Phase.ACTIVE
+
+
+def test_no_other_node_refuses_with_the_reason_once(world: World) -> None:
+    world.kill("beta")
+    world.run(3.0)
+    world.report("alpha", "failed")
+    world.run(30.0)
+    (refusal,) = [r for r in world.emitted(DecisionRefused) if r.rule == "no_other_node"]
+    assert "beta" in refusal.reason
+    assert world.record().owner == "alpha"
+
+
+def test_the_owner_reboots_by_itself(world: World) -> None:
+    since = world.now
+    world.boot("alpha")
+    world.run(10.0)
+    assert world.record().phase == Phase.ACTIVE
+    assert world.record().epoch == 2
+    assert world.emitted(DecisionMade, since=since)[0].rule == "owner_rebooted"
+
+
+@pytest.mark.parametrize("delay", [0.02 * n for n in range(60)])
+def test_the_leader_dies_at_any_moment_of_a_move(delay: float) -> None:
+    world = World(cluster())
+    world.run(5.0)
+    world.report("alpha", "failed")
+    world.run(delay)
+    leader = world.leader()
+    assert leader is not None
+    world.start_decider(leader)  # killed and restarted: memory gone, records and votes kept
+    world.run(15.0)
+    assert world.record().phase == Phase.ACTIVE
+    assert world.record().owner == "beta"
+    assert world.record().epoch == 2
+    assert world.active_overlaps == []
+
+
+def test_every_action_descends_from_a_signal(world: World) -> None:
+    world.kill("alpha")
+    world.run(10.0)
+    drafts = {d.id: d for _, _, d in world.drafts}
+    for draft in drafts.values():
+        if draft.cause is not None:
+            assert draft.cause in drafts, f"{draft.data} has an unknown cause"
+    roots = {type(d.data).__name__ for d in drafts.values() if d.cause is None}
+    assert roots <= {"HealthSignal", "LeaderElected"}
+
+
+def test_two_leaders_never(world: World) -> None:
+    for _ in range(20):
+        world.hosts["alpha"].cut_off = not world.hosts["alpha"].cut_off
+        world.fence_says["alpha"] = lambda _action: ("failed", "unreachable")
+        for _ in range(30):
+            world.run(0.1)
+            world.leader()  # asserts that at most one believes it leads
+    assert world.active_overlaps == []
