@@ -61,8 +61,12 @@ class OwnershipStore:
                 cure="take the newer record into account and decide again",
             ) from error
 
-    async def watch(self, handler: Callable[[OwnershipRecord, int], None]) -> None:
+    async def watch(
+        self, handler: Callable[[OwnershipRecord, int], None], loaded: Callable[[], None]
+    ) -> None:
         """Call `handler(record, revision)` for every current record, then for every change.
+
+        `loaded` is called whenever there is nothing more to show for now, so also the first time.
 
         Runs until cancelled. Revisions only rise; after a reconnect it goes on where it stood.
         """
@@ -76,4 +80,4 @@ class OwnershipStore:
             else:
                 handler(record, revision)
 
-        await Watch(self._bus, OWNERSHIP_BUCKET, receive).run()
+        await Watch(self._bus, OWNERSHIP_BUCKET, receive, loaded).run()

@@ -17,7 +17,7 @@ from nats.errors import TimeoutError as NoMessage
 from holdfast import ids, jetstream
 from holdfast.bus import Bus, BusError
 
-CALL_TIMEOUT = 5.0
+CALL_TIMEOUT = 2.0
 HEARTBEAT = 1.0
 SILENCE = 3.0
 INACTIVE = 10.0
@@ -32,8 +32,10 @@ Receive = Callable[[str, bytes, int], None]
 class Watch:
     """One follower of one bucket."""
 
-    def __init__(self, bus: Bus, bucket: str, receive: Receive) -> None:
-        self._bus, self._bucket, self._receive = bus, bucket, receive
+    def __init__(
+        self, bus: Bus, bucket: str, receive: Receive, loaded: Callable[[], None]
+    ) -> None:
+        self._bus, self._bucket, self._receive, self._loaded = bus, bucket, receive, loaded
         self._seen = 0
         self._attempt = 0
 
@@ -82,9 +84,11 @@ class Watch:
             }
         stream = f"KV_{self._bucket}"
         request = {"stream_name": stream, "config": config, "action": "create"}
-        await jetstream.api(
+        created = await jetstream.api(
             self._bus, f"CONSUMER.CREATE.{stream}.{name}", request, timeout=CALL_TIMEOUT
         )
+        if not created.get("num_pending"):
+            self._loaded()
 
     async def _deliver(self, inbox: Subscription) -> None:
         expected = 1
@@ -103,6 +107,8 @@ class Watch:
             expected += 1
             self._attempt = 0
             self._take(message, position.stream)
+            if message.metadata.num_pending == 0:
+                self._loaded()
 
     def _take(self, message: Msg, revision: int) -> None:
         if revision <= self._seen:
