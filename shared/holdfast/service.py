@@ -121,29 +121,37 @@ class Runtime:
         self.emit(rejected, entity=service_entity(self.place, self.service))
 
 
-def run(service: str, main: Main) -> NoReturn:
-    """Run a service to its end. Exit codes: 0 orderly, 1 crash, 2 configuration or environment."""
+def run(service: str, main: Main, *, before_bus: bool = False) -> NoReturn:
+    """Run a service to its end. Exit codes: 0 orderly, 1 crash, 2 configuration or environment.
+
+    `before_bus`: main does not wait until the bus is connected (it awaits `rt.bus.ready` where it
+    must), because something has to happen in time whether or not there is a bus.
+    """
     settings = _arguments(service)
     _log_to_stderr(settings)
     try:
         cluster = load(settings.config)
         _check_place(settings, cluster)
         with StateFolder(settings.state / service) as folder:
-            code = asyncio.run(_serve(settings, cluster, folder, main))
+            code = asyncio.run(_serve(settings, cluster, folder, main, before_bus=before_bus))
     except HoldfastError as error:
         _log.critical("cannot start: %s", error)
         code = 2
     sys.exit(code)
 
 
-async def _serve(settings: Settings, cluster: ClusterFile, folder: StateFolder, main: Main) -> int:
+async def _serve(
+    settings: Settings, cluster: ClusterFile, folder: StateFolder, main: Main, *, before_bus: bool
+) -> int:
     rt = Runtime(settings, cluster, folder)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, rt.stopping.set)
     outbox = rt.spawn(rt.outbox.run(), "outbox")
     try:
-        if await _unless_stopping(rt, rt.bus.connect(), "connect"):
+        if before_bus:
+            rt.spawn(rt.bus.connect(), "connect")
+        if before_bus or await _unless_stopping(rt, rt.bus.connect(), "connect"):
             _announce(rt)
             rt.spawn(_keep_alive_file(rt), "alive")
             await _until_stopped(rt, main)

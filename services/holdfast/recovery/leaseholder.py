@@ -1,0 +1,139 @@
+"""Holding the node's lease: asking every voter at once, again and again, and feeling its end.
+
+A dead voter delays nobody: each request is a task of its own with its own deadline.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from holdfast import clock, subjects
+from holdfast.bus import Bus, BusError
+from holdfast.lease import HolderState, node_lease
+from holdfast.recovery.deadman import DeadMan
+from holdfast.recovery.journal import Journal, JournalError, StoredLease
+from holdfast.recovery.tenure import Tenure
+from holdfast.timing import Timing
+from holdfast.wire import Claim, Renew, Vote
+
+ANSWER_WITHIN_ROUNDS = 2.0
+_log = logging.getLogger("holdfast.recovery")
+
+
+class LeaseHolder:
+    """The lease `node/<node>`; `changed` is called when it is acquired or about to be lost."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        boot: str,
+        voters: list[str],
+        timing: Timing,
+        bus: Bus,
+        journal: Journal,
+        dead_man: DeadMan,
+        changed: Callable[[Literal["acquired", "lost"]], None],
+    ) -> None:
+        self._voters, self._timing, self._bus = voters, timing, bus
+        self._journal, self._dead_man, self._changed = journal, dead_man, changed
+        self._holder = HolderState(
+            lease=node_lease(node),
+            holder=node,
+            boot=boot,
+            voters=len(voters),
+            ttl=timing.ttl,
+            margin=timing.margin,
+        )
+        self.tenure = Tenure(stop_before=timing.stop_before)
+        self._asking: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._stored = StoredLease(boot=boot)
+        self._take_up(journal.load_lease())
+
+    @property
+    def term(self) -> int:
+        """The term in which the lease is held; 0 if it is not."""
+        return self._holder.term
+
+    async def run(self) -> None:
+        """Renew until cancelled. The lease is not released: the workloads need it (I10)."""
+        try:
+            self._felt()
+            while True:
+                self._ask_all()
+                await asyncio.sleep(self._timing.renew_every)
+                # Also here, because timers stand still while the machine is suspended.
+                self._felt()
+        finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            for task in self._asking:
+                task.cancel()
+            await asyncio.gather(*self._asking, return_exceptions=True)
+
+    def _take_up(self, stored: StoredLease) -> None:
+        """What an earlier run of this service, in this boot, was promised is still promised."""
+        if stored.boot != self._holder.boot:
+            return
+        self._stored = stored
+        self._holder = replace(
+            self._holder,
+            term=stored.term,
+            highest_seen=stored.term,
+            valid_until=stored.valid_until,
+        )
+        self._dead_man.arm(stored.valid_until - self._timing.kill_before)
+        self.tenure, _ = self.tenure.advance(stored.valid_until, clock.monotonic())
+
+    def _ask_all(self) -> None:
+        now = clock.monotonic()
+        self._holder, request = self._holder.request(now)
+        for voter in self._voters:
+            task = asyncio.create_task(self._ask(voter, request), name=f"lease {voter}")
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, voter: str, request: Renew | Claim) -> None:
+        timeout = self._timing.renew_every * ANSWER_WITHIN_ROUNDS
+        try:
+            vote = await self._bus.request(subjects.lease(voter), request, Vote, timeout=timeout)
+        except BusError as error:
+            _log.debug("no vote from %s: %s", voter, error.problem)
+            return
+        if vote.voter != voter:
+            self._bus.reject(subjects.lease(voter), "forged", f"a vote of {vote.voter}")
+            return
+        self._holder = self._holder.on_vote(vote)
+        self._felt()
+
+    def _felt(self) -> None:
+        """Compare the lease with the clock: first the switch, then the file, then the groups."""
+        valid_until = self._holder.valid_until
+        self._dead_man.arm(valid_until - self._timing.kill_before)
+        self._store(StoredLease(boot=self._holder.boot, term=self.term, valid_until=valid_until))
+        now = clock.monotonic()
+        self.tenure, change = self.tenure.advance(valid_until, now)
+        self._set_alarm(now)
+        if change is not None:
+            self._changed(change)
+
+    def _set_alarm(self, now: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = None
+        if self.tenure.held:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(self.tenure.act_until - now, self._felt)
+
+    def _store(self, lease: StoredLease) -> None:
+        if lease == self._stored:
+            return
+        try:
+            self._journal.store_lease(lease)
+            self._stored = lease
+        except JournalError as error:
+            # Only a restart of this service would miss it, and then stop early rather than late.
+            _log.error("%s", error)

@@ -1,0 +1,44 @@
+"""What the configuration says of one group on this node, in the form the core needs."""
+
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+
+from holdfast.config.model import ClusterFile, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """One group: its resources in starting order, each after those it names in `after`."""
+
+    group: str
+    node: str
+    boot: str
+    resources: dict[str, Resource]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Resources in starting order; stopping is the reverse."""
+        return tuple(self.resources)
+
+    def with_dependents(self, resource: str) -> tuple[str, ...]:
+        """The resource and all that, directly or not, were started after it; starting order."""
+        touched = {resource}
+        for name, config in self.resources.items():
+            if touched.intersection(config.after):
+                touched.add(name)
+        return tuple(name for name in self.resources if name in touched)
+
+
+def plans(cluster: ClusterFile, node: str, boot: str) -> dict[str, GroupPlan]:
+    """The plan of every group that may run on `node`."""
+    return {
+        name: GroupPlan(group=name, node=node, boot=boot, resources=_ordered(group.resources))
+        for name, group in cluster.groups.items()
+        if node in group.nodes
+    }
+
+
+def _ordered(resources: dict[str, Resource]) -> dict[str, Resource]:
+    """Dependencies first, otherwise as written in the file: predictable, one at a time."""
+    sorter = TopologicalSorter({name: config.after for name, config in resources.items()})
+    return {name: resources[name] for name in sorter.static_order()}

@@ -1,0 +1,34 @@
+"""When the node's lease counts as held, and when its groups must stop. Pure; times monotonic."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """The lease as the groups feel it: it ends `stop_before` seconds ahead of its real end.
+
+    So stopping in order begins while takeover is still impossible. `valid_until` is what votes
+    gave, margin subtracted; 0 if a majority took it away.
+    """
+
+    stop_before: float
+    valid_until: float = 0.0
+    held: bool = False
+
+    @property
+    def act_until(self) -> float:
+        """Until when a start may begin."""
+        return self.valid_until - self.stop_before if self.held else 0.0
+
+    def advance(
+        self, valid_until: float, now: float
+    ) -> tuple["Tenure", Literal["acquired", "lost"] | None]:
+        """What votes and the passing of time make of it. Call at `act_until` at the latest."""
+        ends = valid_until - self.stop_before
+        new = replace(self, valid_until=valid_until, held=now < ends)
+        if new.held and not self.held:
+            return new, "acquired"
+        if self.held and not new.held:
+            return new, "lost"
+        return new, None
