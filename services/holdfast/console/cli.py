@@ -3,6 +3,7 @@
 Exit codes: 0 it is as it should be, 1 it is not, 2 the command could not do its work.
 """
 
+import logging
 import sys
 
 from cyclopts import App, CycloptsError, Parameter
@@ -54,6 +55,8 @@ def _register(app: App, commands: dict[str, tuple[str, str]]) -> None:
 
 def main() -> None:
     """Entry point; ends the process with the command's exit code."""
+    # What the bus logs of its tries is for services; a command says its error itself, once.
+    logging.getLogger("holdfast").addHandler(logging.NullHandler())
     try:
         build()(exit_on_error=False)
     except HoldfastError as error:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from holdfast.console.record import Live, replay
+from holdfast.console.feed import Live, replay
 from holdfast.console.whereabouts import find
 from holdfast.errors import HoldfastError
 from holdfast.events import Envelope, MalformedEvent, decode_envelope

@@ -1,0 +1,76 @@
+"""Events for `holdfast events`: the past from a moment on, and live ones.
+
+Live events do not pass through JetStream, which may stall for seconds when its leader is lost.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from holdfast.bus import Bus
+from holdfast.console.connection import Unreachable
+from holdfast.subjects import EVENT_STREAM, EVENTS
+
+BATCH = 256
+TIMEOUT = 10.0
+MAX_WAITING = 20_000
+"""Live events kept while the past is printed; older ones are dropped and can be replayed."""
+
+
+async def replay(bus: Bus, since: datetime | None = None) -> AsyncIterator[bytes]:
+    """Every stored event in order, as published, up to now. Raises Unreachable."""
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_TIME if since else DeliverPolicy.ALL,
+        opt_start_time=since.isoformat() if since else None,
+        ack_policy=AckPolicy.NONE,
+        inactive_threshold=TIMEOUT * 3,
+        mem_storage=True,
+        num_replicas=1,
+    )
+    try:
+        stream = bus.jetstream(timeout=TIMEOUT)
+        consumer = await stream.pull_subscribe(EVENTS, stream=EVENT_STREAM, config=config)
+        left = (await consumer.consumer_info()).num_pending or 0
+        while left:
+            for message in await consumer.fetch(min(BATCH, left), timeout=TIMEOUT):
+                left = message.metadata.num_pending
+                yield message.data
+        await consumer.unsubscribe()
+    except (nats.errors.Error, nats.js.errors.Error) as error:
+        raise Unreachable(
+            f"the record of events cannot be read now: {error!r}",
+            place=f"stream {EVENT_STREAM}",
+            cure="try again in ten seconds; if it lasts, are most nats-servers running?",
+        ) from error
+
+
+class Live:
+    """Events as they happen, from the moment `open` returns."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._arrived = asyncio.Event()
+
+    async def open(self) -> None:
+        """Begin to listen."""
+        await self._bus.client.subscribe(EVENTS, cb=self._receive)
+        await self._bus.client.flush()
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """What arrived and what will, without end."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                yield self._waiting.popleft()
+
+    async def _receive(self, message: Msg) -> None:
+        self._waiting.append(message.data)
+        self._arrived.set()
