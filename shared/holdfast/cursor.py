@@ -28,10 +28,14 @@ class Cursor:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._writes = 0
         self.head = ChainHead()
+        self.known = False
+        """Whether `head` was read or is the start; not known: both slots are damaged."""
+        if os.fstat(self._file).st_size == 0:
+            self.advance(self.head)
         for index in (0, 1):
             found = _decode(os.pread(self._file, SLOT_BYTES, index * SLOT_BYTES))
-            if found is not None and found.sequence > self.head.sequence:
-                self.head = found
+            if found is not None and found.sequence >= self.head.sequence:
+                self.head, self.known = found, True
                 self._writes = index + 1
 
     def advance(self, head: ChainHead) -> None:

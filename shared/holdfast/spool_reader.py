@@ -50,7 +50,7 @@ class _Recovery:
 
     def __init__(self, folder: Path, cursor: Cursor) -> None:
         self._folder, self._cursor = folder, cursor
-        self._head: ChainHead | None = cursor.head if cursor.head.sequence else None
+        self._head: ChainHead | None = cursor.head if cursor.known else None
         self._segments: list[Segment] = []
         self._aside: list[SetAside] = []
 

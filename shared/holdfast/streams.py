@@ -12,8 +12,9 @@ from holdfast.subjects import EVENT_STREAM, EVENTS, OWNERSHIP_BUCKET
 from holdfast.wire import MAX_MESSAGE_BYTES
 
 OWNERSHIP_STREAM = f"KV_{OWNERSHIP_BUCKET}"
-CALL_TIMEOUT = 5.0
-RETRY_AFTER = 1.0
+CALL_TIMEOUT = 1.0
+"""Seconds. While a leader is being elected JetStream does not answer at all: ask again soon."""
+RETRY_AFTER = 0.2
 EVENT_BYTES = 1024 * 1024 * 1024
 OWNERSHIP_BYTES = 64 * 1024 * 1024
 HISTORY = 5

@@ -1,0 +1,11 @@
+"""Small events for tests that care about the way, not the content."""
+
+from holdfast import ids
+from holdfast.events import Draft
+from holdfast.events.system import OperatorRequest
+
+
+def draft(number: int) -> Draft:
+    """An operator's request that carries a number."""
+    data = OperatorRequest(operator="test", request=str(number))
+    return Draft(id=ids.uuid7(), data=data, entity="group/test")
