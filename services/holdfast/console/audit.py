@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.bus import Bus
-from holdfast.console import whole_record
+from holdfast.console import record
 from holdfast.events.audit import CURES, Audit, Kind, Report
 
 SOUND, UNSOUND, UNREADABLE = 0, 1, 2
@@ -24,7 +24,7 @@ async def verify(source: Bus | Path, console: Console, *, as_json: bool = False)
     try:
         with _progress(console, shown=not as_json and console.is_terminal) as progress:
             report = await audit(source, progress)
-    except whole_record.RecordUnreadable as error:
+    except record.RecordUnreadable as error:
         if as_json:
             reply = {"error": error.problem, "place": error.place, "cure": error.cure}
             console.out(msgspec.json.encode(reply).decode(), highlight=False)
@@ -38,15 +38,15 @@ async def verify(source: Bus | Path, console: Console, *, as_json: bool = False)
     return SOUND if report.passed else UNSOUND
 
 
-async def audit(source: Bus | Path, progress: whole_record.Progress) -> Report:
+async def audit(source: Bus | Path, progress: record.Progress) -> Report:
     """Read and audit the whole record. Raises RecordUnreadable."""
     whole = True
     if isinstance(source, Path):
-        messages: AsyncIterator[whole_record.Stored] = whole_record.read_file(source, progress)
+        messages: AsyncIterator[record.Stored] = record.read_file(source, progress)
     else:
-        span = await whole_record.extent(source)
+        span = await record.extent(source)
         whole = span.whole
-        messages = whole_record.read_stream(source, span, progress)
+        messages = record.read_stream(source, span, progress)
     verdict = Audit(whole=whole)
     async for stored in messages:
         verdict.add_raw(stored.raw, place=stored.place)
@@ -113,7 +113,7 @@ def _verdict(report: Report) -> Text:
 
 
 @contextlib.contextmanager
-def _progress(console: Console, *, shown: bool) -> Iterator[whole_record.Progress]:
+def _progress(console: Console, *, shown: bool) -> Iterator[record.Progress]:
     columns = (TextColumn("verifying"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         task = bar.add_task("verifying", total=None)

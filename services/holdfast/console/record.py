@@ -1,76 +1,127 @@
-"""The cluster's record of events, as the operator reads it: replayed, or live.
+"""Reading the whole record, from the stream or from a file of one event a line."""
 
-Raises Unreachable when JetStream does not answer, which it may not for seconds after its leader
-was lost; live events do not pass through it.
-"""
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import NamedTuple
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from datetime import datetime
-
+import aiofiles
+import aiofiles.os
 import nats.errors
-import nats.js.errors
-from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from holdfast.bus import Bus
-from holdfast.console.connection import Unreachable
+from holdfast import jetstream
+from holdfast.bus import Bus, BusError
+from holdfast.errors import HoldfastError
+from holdfast.events import MAX_EVENT_BYTES, Envelope, MalformedEvent, decode_envelope
 from holdfast.subjects import EVENT_STREAM, EVENTS
 
-BATCH = 256
-TIMEOUT = 10.0
-MAX_WAITING = 20_000
-"""Live events kept while the past is printed; older ones are dropped and can be replayed."""
+BATCH = 500
+FETCH_TIMEOUT = 5.0
+ATTEMPTS = 4
+FORGET_AFTER = 30.0
+
+Progress = Callable[[int, int], None]
+"""Called with how much is read and how much there is, in messages or bytes."""
 
 
-async def replay(bus: Bus, since: datetime | None = None) -> AsyncIterator[bytes]:
-    """Every stored event in order, as published, up to now. Raises Unreachable."""
-    config = ConsumerConfig(
-        ack_policy=AckPolicy.NONE, inactive_threshold=TIMEOUT * 3, mem_storage=True, num_replicas=1
-    )
-    if since is None:
-        config.deliver_policy = DeliverPolicy.ALL
-    else:
-        config.deliver_policy = DeliverPolicy.BY_START_TIME
-        config.opt_start_time = since
+class RecordUnreadable(HoldfastError):
+    """The record cannot be read, or not to its end."""
+
+
+class Stored(NamedTuple):
+    """One message of the record and where it stood."""
+
+    place: str
+    raw: bytes
+
+
+class Extent(NamedTuple):
+    """The stream sequences the record spans. It is `whole` if nothing was dropped at its start."""
+
+    first: int
+    last: int
+
+    @property
+    def whole(self) -> bool:
+        return self.first <= 1
+
+
+async def extent(bus: Bus) -> Extent:
+    """How far the record reaches now. Raises RecordUnreadable."""
     try:
-        stream = bus.jetstream(timeout=TIMEOUT)
-        consumer = await stream.pull_subscribe(EVENTS, stream=EVENT_STREAM, config=config)
-        left = (await consumer.consumer_info()).num_pending or 0
-        while left:
-            for message in await consumer.fetch(BATCH, timeout=TIMEOUT):
-                left = message.metadata.num_pending
-                yield message.data
-        await consumer.unsubscribe()
-    except (nats.errors.Error, nats.js.errors.Error) as error:
-        raise Unreachable(
-            f"the record of events cannot be read now: {error!r}",
-            place=f"stream {EVENT_STREAM}",
-            cure="try again in ten seconds; if it lasts, are most nats-servers running?",
+        info = await jetstream.api(bus, f"STREAM.INFO.{EVENT_STREAM}", {}, timeout=FETCH_TIMEOUT)
+    except BusError as error:
+        raise RecordUnreadable(error.problem, place=EVENT_STREAM, cure=error.cure) from error
+    return Extent(info["state"]["first_seq"], info["state"]["last_seq"])
+
+
+async def read_stream(bus: Bus, span: Extent, progress: Progress) -> AsyncIterator[Stored]:
+    """Every message of the record in order. Raises RecordUnreadable when the bus gives up on it."""
+    following = span.first
+    failures = 0
+    while following <= span.last:
+        before = following
+        try:
+            async for sequence, raw in _from(bus, following, span.last):
+                following = sequence + 1
+                yield Stored(f"{EVENT_STREAM} message {sequence}", raw)
+                progress(following - span.first, span.last - span.first + 1)
+        except nats.errors.Error as error:
+            # The consumer's server may have gone: another one continues where this one ended.
+            failures = failures + 1 if following == before else 1
+            if failures >= ATTEMPTS:
+                raise RecordUnreadable(
+                    f"reading stopped at message {following} of {span.last}: {error!r}",
+                    place=EVENT_STREAM,
+                    cure="check `nats stream info HA_EVENTS`: has it a leader? Then try again",
+                ) from error
+
+
+async def read_file(path: Path, progress: Progress) -> AsyncIterator[Stored]:
+    """Every line of a file that `holdfast events --json` wrote. Raises RecordUnreadable."""
+    try:
+        total = (await aiofiles.os.stat(path)).st_size
+        async with aiofiles.open(path, "rb") as file:
+            number = 0
+            while line := await file.readline(MAX_EVENT_BYTES + 2):
+                number += 1
+                if line.strip():
+                    yield Stored(f"{path.name}:{number}", line.strip())
+                progress(await file.tell(), total)
+    except OSError as error:
+        raise RecordUnreadable(
+            f"cannot be read: {error.strerror}", place=str(path), cure="check its name and mode"
         ) from error
 
 
-class Live:
-    """Events as they happen, from the moment `open` returns."""
+async def read_events(bus: Bus, progress: Progress) -> list[Envelope]:
+    """The record as envelopes, for showing; what is none is left to `audit verify` to report."""
+    found: list[Envelope] = []
+    async for stored in read_stream(bus, await extent(bus), progress):
+        try:
+            found.append(decode_envelope(stored.raw, place=stored.place))
+        except MalformedEvent:
+            continue
+    return found
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
-        self._arrived = asyncio.Event()
 
-    async def open(self) -> None:
-        """Begin to listen."""
-        await self._bus.client.subscribe(EVENTS, cb=self._receive)
-
-    async def events(self) -> AsyncIterator[bytes]:
-        """What arrived and what will, without end."""
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._waiting:
-                yield self._waiting.popleft()
-
-    async def _receive(self, message: Msg) -> None:
-        self._waiting.append(message.data)
-        self._arrived.set()
+async def _from(bus: Bus, first: int, last: int) -> AsyncIterator[tuple[int, bytes]]:
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=first,
+        ack_policy=AckPolicy.NONE,
+        inactive_threshold=FORGET_AFTER,
+        mem_storage=True,
+        num_replicas=1,
+    )
+    js = bus.jetstream(timeout=FETCH_TIMEOUT)
+    subscription = await js.pull_subscribe(EVENTS, stream=EVENT_STREAM, config=config)
+    try:
+        at = first - 1
+        while at < last:
+            for message in await subscription.fetch(min(BATCH, last - at), timeout=FETCH_TIMEOUT):
+                at = message.metadata.sequence.stream
+                yield at, message.data
+    finally:
+        if bus.connected:
+            await subscription.unsubscribe()
