@@ -1,67 +1,13 @@
-"""From observations to signals: damping, incidents, instances, the pulse."""
-
-import itertools
+"""From observations to signals: incidents, instances, the pulse."""
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from holdfast.events import Draft
-from holdfast.events.fields import Health, Layer
-from holdfast.events.health import HealthSignal
+from holdfast.events.fields import Layer
 from holdfast.monitor import core
-from holdfast.monitor.observation import Observation, Subject
+from holdfast.monitor.observation import Subject
 from holdfast.wire import MAX_MESSAGE_BYTES, MonitorPulse
-
-OK, DEGRADED, FAILED, UNKNOWN = Health.OK, Health.DEGRADED, Health.FAILED, Health.UNKNOWN
-
-
-class Run:
-    """A core being fed, with the drafts it gave."""
-
-    def __init__(self) -> None:
-        self.state = core.State(observer="alpha")
-        self.drafts: list[Draft] = []
-        self._ids = (f"id-{n}" for n in itertools.count(1))
-
-    def see(
-        self,
-        state: Health,
-        *,
-        at: float = 0.0,
-        probe: str = "http",
-        entity: str = "resource/g/r",
-        instance: str = "1:1",
-        failures: int = 1,
-        hold: float = 0.0,
-    ) -> Draft | None:
-        seen = Observation(
-            subject=Subject(
-                entity=entity,
-                node="alpha",
-                layer=Layer.APPLICATION,
-                probe=probe,
-                instance=instance,
-            ),
-            state=state,
-            reason=f"{probe} {state}",
-            failures=failures,
-            hold=hold,
-        )
-        self.state, drafts = core.observe(self.state, seen, at, self._ids.__next__)
-        self.drafts.extend(drafts)
-        return drafts[0] if drafts else None
-
-    @property
-    def pulse(self) -> list[tuple[str, Health]]:
-        return [(signal.probe, signal.state) for signal in core.pulse_signals(self.state)]
-
-
-def health(draft: Draft | None) -> HealthSignal:
-    assert draft is not None
-    assert isinstance(draft.data, HealthSignal)
-    return draft.data
+from tests.support.monitor_core import DEGRADED, FAILED, OK, UNKNOWN, Run, health
 
 
 def test_a_first_good_look_is_no_news() -> None:
@@ -192,74 +138,6 @@ def test_a_pulse_shows_the_worst_first_and_fits_a_message() -> None:
     pulse = MonitorPulse(node="alpha", boot="b", now=1.0, signals=signals)
     assert len(msgspec.json.encode(pulse)) < MAX_MESSAGE_BYTES
     assert msgspec.json.decode(msgspec.json.encode(pulse), type=MonitorPulse) == pulse
-
-
-LOOKS = st.lists(
-    st.tuples(
-        st.sampled_from(list(Health)),
-        st.floats(min_value=0.01, max_value=10, allow_nan=False),
-    ),
-    max_size=60,
-)
-
-
-@given(looks=LOOKS, failures=st.integers(1, 4), hold=st.sampled_from([0.0, 1.0, 6.0]))
-def test_damping(looks: list[tuple[Health, float]], failures: int, hold: float) -> None:
-    run = Run()
-    now, changes = 0.0, []
-    recent: list[Health] = []
-    for state, pause in looks:
-        now += pause
-        recent.append(state)
-        draft = run.see(state, at=now, failures=failures, hold=hold)
-        if draft is not None:
-            changes.append((now, health(draft)))
-            if state is not OK:
-                assert len(recent) >= failures
-            if len(changes) > 1 and state is not OK:
-                assert health(draft).previous not in recent[-failures:]
-    for (before, first), (after, second) in itertools.pairwise(changes):
-        assert after - before >= hold
-        assert second.previous is first.state
-        assert second.state is not first.state
-    in_force = changes[-1][1].state if changes else OK
-    assert run.pulse == ([] if in_force is OK else [("http", in_force)])
-
-
-@given(looks=LOOKS, failures=st.integers(1, 4))
-def test_a_lasting_state_always_counts_in_the_end(
-    looks: list[tuple[Health, float]], failures: int
-) -> None:
-    run = Run()
-    now = 0.0
-    for state, pause in looks:
-        now += pause
-        run.see(state, at=now, failures=failures, hold=2.0)
-    for last in (FAILED, OK):
-        for _ in range(8):
-            now += 1.0
-            run.see(last, at=now, failures=failures, hold=2.0)
-        assert run.pulse == ([("http", FAILED)] if last is FAILED else [])
-
-
-@given(
-    looks=st.lists(
-        st.tuples(st.sampled_from(list(Health)), st.sampled_from(["process", "http", "tcp"])),
-        max_size=60,
-    )
-)
-def test_every_signal_is_rooted_in_its_incident(looks: list[tuple[Health, str]]) -> None:
-    run = Run()
-    for now, (state, probe) in enumerate(looks):
-        run.see(state, at=float(now), probe=probe)
-    incident_of: dict[str, str] = {}
-    for draft in run.drafts:
-        if draft.cause is None:
-            assert draft.incident is None
-            assert health(draft).state is not OK
-        else:
-            assert incident_of[draft.cause] == draft.incident
-        incident_of[draft.id] = draft.correlation
 
 
 @pytest.mark.parametrize("length", [1, 5000])
