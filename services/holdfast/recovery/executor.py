@@ -98,9 +98,10 @@ class Executor:
                 if not kind.alive(action.known):
                     raise ActionFailed("its process is gone")
                 continue
-            for _ in range(check.failures):
-                if (result := await checks.run(check)).ok:
+            for failures in range(1, check.failures + 1):
+                result = await checks.run(check)
+                if result.ok:
                     break
-            else:
-                raise ActionFailed(f"check {checks.kind(check)}: {result.reason}")
+                if failures == check.failures:
+                    raise ActionFailed(f"check {checks.kind(check)}: {result.reason}")
         return len(configured)

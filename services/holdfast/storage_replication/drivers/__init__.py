@@ -1,0 +1,1 @@
+"""Drivers: one module for each way in which a volume reaches its nodes."""

@@ -1,0 +1,145 @@
+"""The service: orders for volumes, probes of the active ones, pulses while one fails."""
+
+import asyncio
+import contextlib
+import logging
+
+from holdfast import clock, subjects
+from holdfast.bus import BusError
+from holdfast.config.model import Volume
+from holdfast.errors import HoldfastError
+from holdfast.events import EventData
+from holdfast.events.fields import volume_entity
+from holdfast.ids import uuid7
+from holdfast.service import Runtime
+from holdfast.storage_replication.drivers.base import Driver
+from holdfast.storage_replication.drivers.directory import DirectoryDriver
+from holdfast.storage_replication.keeper import Keeper
+from holdfast.storage_replication.memory import Memory
+from holdfast.storage_replication.signals import Signals
+from holdfast.wire import Acknowledged, MonitorPulse, VolumeOrder
+
+_log = logging.getLogger("holdfast.storage")
+
+
+class NotANode(HoldfastError):
+    """The service was started at a place that is no host."""
+
+
+async def main(rt: Runtime) -> None:
+    """Serve this node's volumes until told to stop. Active volumes stay active (I10)."""
+    if rt.place not in rt.cluster.nodes:
+        raise NotANode(
+            f"{rt.place} is not one of the nodes ({', '.join(rt.cluster.nodes)})",
+            place="--place",
+            cure="run storage_replication on nodes only; a witness has no volumes",
+        )
+    await Storage(rt).run()
+
+
+class Storage:
+    """One node's volumes."""
+
+    def __init__(self, rt: Runtime) -> None:
+        """Load the memory. Raises MemoryFailed."""
+        self._rt = rt
+        self._subject = subjects.command(rt.place, "storage_replication")
+        memory = Memory(rt.state)
+        self._keepers = {
+            name: Keeper(name, config, _driver(config, rt.place), memory, self._emit)
+            for name, config in rt.cluster.volumes.items()
+        }
+        self._signals = Signals(rt.place)
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until stopping."""
+        rt = self._rt
+        tasks = [
+            rt.spawn(self._watch(keeper), f"volume {keeper.volume}")
+            for keeper in self._keepers.values()
+        ]
+        tasks.append(rt.spawn(self._pulses(), "pulses"))
+        try:
+            await rt.bus.serve(self._subject, VolumeOrder, self._ordered)
+            await rt.stopping.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ordered(self, order: VolumeOrder) -> Acknowledged:
+        kind, problem = self._misdirected(order)
+        if problem:
+            self._rt.rejects.reject(self._subject, kind, problem)
+            return Acknowledged(ok=False, error=problem)
+        try:
+            return await self._keepers[order.volume].order(order)
+        except HoldfastError as error:
+            return Acknowledged(ok=False, error=f"it cannot be recorded: {error.problem}")
+
+    def _misdirected(self, order: VolumeOrder) -> tuple[str, str]:
+        if order.node != self._rt.place:
+            return "forged", f"meant for node {order.node}, this is {self._rt.place}"
+        if order.boot != self._rt.boot:
+            return "stale", f"meant for boot {order.boot}, this is boot {self._rt.boot}"
+        if order.volume not in self._keepers:
+            return "forged", f"there is no volume {order.volume} in this cluster file"
+        return "", ""
+
+    async def _watch(self, keeper: Keeper) -> None:
+        """Probe the volume for as long as it is active in this boot."""
+        while True:
+            remembered = keeper.remembered
+            if remembered.active and remembered.mark.boot == self._rt.boot:
+                problem = await keeper.probe()
+                if keeper.remembered == remembered:
+                    self._observe(keeper.volume, remembered.mark.epoch, problem)
+            else:
+                self._signals = self._signals.forget(keeper.volume)
+            await asyncio.sleep(keeper.config.probe_interval)
+
+    def _observe(self, volume: str, epoch: int, problem: str) -> None:
+        signals, draft = self._signals.observe(volume, epoch, problem, clock.monotonic(), uuid7)
+        if draft is None:
+            return
+        _log.warning("volume %s: %s", volume, problem or "ok again")
+        self._signals = signals
+        self._changed.set()
+        try:
+            self._rt.outbox.emit(draft)
+        except HoldfastError as error:
+            _log.critical("the signal of volume %s cannot be recorded: %s", volume, error)
+
+    async def _pulses(self) -> None:
+        """At once on a change, and every `pulse_every` while something is not ok."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(
+                    self._rt.timing.pulse_every if self._signals.failing else None
+                ):
+                    await self._changed.wait()
+            self._changed.clear()
+            pulse = MonitorPulse(
+                node=self._rt.place,
+                boot=self._rt.boot,
+                service="storage_replication",
+                now=clock.monotonic(),
+                signals=list(self._signals.failing),
+            )
+            with contextlib.suppress(BusError):
+                await self._rt.bus.publish(subjects.pulse(self._rt.place), pulse)
+
+    def _emit(self, data: EventData, order: VolumeOrder) -> str:
+        return self._rt.emit(
+            data,
+            entity=volume_entity(order.volume),
+            incident=order.incident or None,
+            cause=order.cause or None,
+        )
+
+
+def _driver(config: Volume, node: str) -> Driver:
+    match config.driver:
+        case "directory":
+            return DirectoryDriver(config.path, node)
