@@ -93,9 +93,10 @@ class _Recovery:
             return ""
         if envelope.hash != compute_hash(envelope):
             return "hash does not match its content"
-        if self._head is not None and (
-            sequence != self._head.sequence + 1 or envelope.previoushash != self._head.hash
-        ):
+        if self._head is None:  # the cursor was lost: what is here is published again
+            self._head = ChainHead(sequence - 1, envelope.previoushash)
+            self._cursor.advance(self._head)
+        if sequence != self._head.sequence + 1 or envelope.previoushash != self._head.hash:
             return "does not follow the event before it"
         self._head = head_after(envelope)
         return "waiting"

@@ -131,6 +131,7 @@ def test_a_lost_cursor_publishes_what_is_there_again(tmp_path: Path) -> None:
     assert (aside, again.head) == ([], head_of(events[29]))
     assert waiting(again)[-1] == 30
     assert waiting(again)[0] <= kept + 1
+    assert again.depth == len(waiting(again))
 
 
 def test_a_forged_record_with_a_right_checksum_is_set_aside(tmp_path: Path) -> None:
