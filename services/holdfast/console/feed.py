@@ -27,7 +27,7 @@ async def replay(bus: Bus, since: datetime | None = None) -> AsyncIterator[bytes
     """Every stored event in order, as published, up to now. Raises Unreachable."""
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_TIME if since else DeliverPolicy.ALL,
-        opt_start_time=since.isoformat() if since else None,
+        opt_start_time=since,
         ack_policy=AckPolicy.NONE,
         inactive_threshold=TIMEOUT * 3,
         mem_storage=True,
