@@ -11,10 +11,13 @@ from cyclopts import App, CycloptsError, Parameter
 from holdfast.errors import HoldfastError
 
 _COMMANDS = {
+    "demo": ("holdfast.console.demo.command:demo", "See it save a service, twice, in a minute."),
     "up": ("holdfast.console.up:up", "Run a whole cluster on this machine."),
     "down": ("holdfast.console.up:down", "Stop the cluster that `up` left running."),
     "status": ("holdfast.console.status:status", "Show nodes and groups."),
     "events": ("holdfast.console.events:events", "Show what happened, and what happens."),
+    "why": ("holdfast.console.record_commands:explain", "Explain an incident, cause by cause."),
+    "lead": ("holdfast.console.lead:lead", "Hand the deciders' leadership to a place."),
     "init": ("holdfast.console.init:init", "Make keys and certificates for a cluster."),
     "bus-config": ("holdfast.console.init:bus_config", "Write a nats-server configuration."),
 }
@@ -22,6 +25,15 @@ _GROUPS = {
     "config": (
         "The cluster file.",
         {"check": ("holdfast.console.config_check:check", "Find every problem of a cluster file.")},
+    ),
+    "audit": (
+        "The record as evidence.",
+        {
+            "verify": (
+                "holdfast.console.record_commands:audit_verify",
+                "Prove that the record is whole and every action has a cause.",
+            )
+        },
     ),
     "host": (
         "One host of a cluster on this machine.",
@@ -58,7 +70,7 @@ def main() -> None:
     # What the bus logs of its tries is for services; a command says its error itself, once.
     logging.getLogger("holdfast").addHandler(logging.NullHandler())
     try:
-        build()(exit_on_error=False)
+        build()(sys.argv[1:], exit_on_error=False)
     except HoldfastError as error:
         _say(error)
         sys.exit(2)

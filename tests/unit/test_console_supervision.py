@@ -1,0 +1,55 @@
+"""When a program that ended is started again."""
+
+import pytest
+
+from holdfast.console.launcher.supervision import (
+    LONGEST_DELAY,
+    STEADY_AFTER,
+    GiveUp,
+    Program,
+    Restart,
+    after_exit,
+    describe_exit,
+)
+
+SERVICE = Program(name="monitor", argv=["monitor"])
+BUS = Program(name="nats-server", argv=["nats-server"], may_give_up=False)
+
+
+@pytest.mark.parametrize("code", [0, 1, -9, -15, 137])
+def test_any_end_is_followed_by_a_restart(code: int) -> None:
+    verdict = after_exit(SERVICE, code, ran=3.0, failures=0)
+    assert isinstance(verdict, Restart)
+    assert 0 < verdict.after < 1
+    assert verdict.failures == 1
+
+
+def test_delays_grow_and_stay_bounded() -> None:
+    failures, delays = 0, []
+    for _ in range(2000):
+        verdict = after_exit(SERVICE, 1, ran=0.1, failures=failures)
+        assert isinstance(verdict, Restart)
+        failures = verdict.failures
+        delays.append(verdict.after)
+    assert delays == sorted(delays)
+    assert delays[0] < delays[-1] == LONGEST_DELAY
+
+
+def test_a_long_run_forgives_earlier_failures() -> None:
+    verdict = after_exit(SERVICE, 1, ran=STEADY_AFTER, failures=9)
+    assert verdict == after_exit(SERVICE, 1, ran=0.0, failures=0)
+
+
+def test_a_service_that_says_restarting_is_useless_is_left() -> None:
+    assert isinstance(after_exit(SERVICE, 2, ran=0.1, failures=0), GiveUp)
+    assert isinstance(after_exit(SERVICE, 2, ran=STEADY_AFTER, failures=5), GiveUp)
+
+
+def test_exit_code_2_of_another_program_has_no_such_meaning() -> None:
+    assert isinstance(after_exit(BUS, 2, ran=0.1, failures=0), Restart)
+
+
+def test_exits_in_words() -> None:
+    assert describe_exit(3) == "ended with exit code 3"
+    assert describe_exit(-9) == "was ended by SIGKILL"
+    assert describe_exit(-200) == "was ended by signal 200"
