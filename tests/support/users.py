@@ -1,0 +1,23 @@
+"""Users of a real nats-server with the very permissions of production, and their seeds."""
+
+import json
+from pathlib import Path
+
+import nkeys  # type: ignore[import-untyped]
+from nacl.signing import SigningKey
+
+from holdfast.console.permissions import grant
+
+
+def authorization(users: list[str], folder: Path) -> str:
+    """The server's `authorization` section for these users; seeds go to `<folder>/<user>.nk`."""
+    entries = []
+    for user in users:
+        seed = nkeys.encode_seed(bytes(SigningKey.generate()), nkeys.PREFIX_BYTE_USER)
+        (folder / f"{user}.nk").write_bytes(seed)
+        public = nkeys.from_seed(bytearray(seed)).public_key.decode()
+        allowed = grant(user)
+        publish = {"allow": allowed.publish} if allowed.publish else {"deny": [">"]}
+        permissions = {"publish": publish, "subscribe": {"allow": allowed.subscribe}}
+        entries.append(json.dumps({"nkey": public, "permissions": permissions}))
+    return f"authorization {{ users: [{', '.join(entries)}] }}"
