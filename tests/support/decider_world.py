@@ -92,6 +92,7 @@ class World:
         self.records: dict[str, tuple[OwnershipRecord, int]] = {}
         self.fence_says: dict[str, Callable[[str], tuple[str, str]]] = {}
         self.active_overlaps: list[str] = []
+        self.store_stalled_until = 0.0
         names = file.cluster.voters
         self.voters = {n: VoterState(name=n, started=0.0, max_ttl=TIMING.ttl) for n in names}
         self.deciders: dict[str, State | None] = {}
@@ -202,6 +203,9 @@ class World:
         return a == b or (a not in cut and b not in cut)
 
     def _write(self, name: str, record: OwnershipRecord, revision: int) -> None:
+        if self.now < self.store_stalled_until:
+            self.after(3.0, lambda: self.feed(name, WriteDone(record, "unknown")))
+            return
         current = self.records.get(record.group)
         if (current[1] if current else 0) != revision:
             self.feed(name, WriteDone(record, "conflict"))

@@ -54,6 +54,32 @@ def test_power_loss_of_owner_and_leader_is_taken_over_at_fence_proof(world: Worl
     assert world.emitted(LeaderElected, since=lost)[0].proof == "its host is proven off"
 
 
+def test_a_stalled_store_delays_the_decision_and_does_not_repeat_it(world: World) -> None:
+    lost = world.now
+    world.store_stalled_until = lost + 8.0
+    world.kill("alpha")
+    world.run(20.0)
+    assert world.record().owner == "beta"
+    assert len(world.emitted(DecisionMade, since=lost)) == 1
+    (move,) = world.emitted(MoveCompleted, since=lost)
+    assert move.phases["decide"] > 5.0, "where the time went is said"
+    assert move.total == pytest.approx(sum(move.phases.values()))
+
+
+def test_a_leader_that_steps_down_forgets_what_it_did_not_store(world: World) -> None:
+    world.store_stalled_until = world.now + 30.0
+    world.report("alpha", "failed")
+    world.run(1.0)
+    world.fence_says["alpha"] = lambda _action: ("failed", "unreachable")
+    world.hosts["alpha"].cut_off = True
+    world.run(5.0)
+    assert world.leader() == "beta"
+    world.hosts["alpha"].cut_off = False
+    alpha = world.deciders["alpha"]
+    assert alpha is not None
+    assert all(view.writing is None for view in alpha.groups.values())
+
+
 def test_a_short_stall_moves_nothing(world: World) -> None:
     world.hosts["alpha"].cut_off = True
     world.run(4.5)

@@ -117,11 +117,16 @@ def _operator(_: str) -> Grant:
     return Grant(
         publish=[
             subjects.admin("*"),
-            f"$JS.API.STREAM.INFO.{stream}",
+            *_lead(stream),
+            *_lead(OWNERSHIP_STREAM),
             *_consume(stream),
         ],
         subscribe=[subjects.EVENTS, subjects.PULSES],
     )
+
+
+def _lead(stream: str) -> list[str]:
+    return [f"$JS.API.STREAM.{call}.{stream}" for call in ("INFO", "LEADER.STEPDOWN")]
 
 
 def _administer(stream: str) -> list[str]:

@@ -10,7 +10,7 @@ from holdfast.events.fields import service_entity
 from holdfast.events.ownership import LeaderElected, LeaderLost
 from holdfast.events.system import OperatorRequest
 from holdfast.failover_decider.messages import AskVoters, LeaderSeen, PrepareStreams
-from holdfast.failover_decider.state import State, Suspicion, Trail
+from holdfast.failover_decider.state import GroupView, State, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
 from holdfast.wire import FencedOff, LeadRequest, Vote
 
@@ -79,6 +79,8 @@ def step_down(turn: Turn, reason: str, after: Trail | None = None) -> None:
         after or state.election,
     )
     turn.state = replace(turn.state, leading=False, election=None)
+    for view in turn.state.groups.values():
+        turn.set_group(GroupView(view.group, view.record, view.revision, moved_at=view.moved_at))
 
 
 def on_lead_asked(turn: Turn, request: LeadRequest) -> None:

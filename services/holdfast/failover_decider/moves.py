@@ -18,16 +18,24 @@ from holdfast.failover_decider.placement import alive, choose
 from holdfast.failover_decider.rules import Refusal
 from holdfast.failover_decider.state import GroupView, NodeView, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
-from holdfast.failover_decider.writing import carry_out, next_intent, refuse, trail_of, write
+from holdfast.failover_decider.writing import (
+    carry_out,
+    next_intent,
+    refuse,
+    trail_of,
+    write,
+    write_again,
+)
 from holdfast.ownership import OwnershipRecord, Phase
 
 
 def advance(turn: Turn, group: str) -> None:
     """Do what the group's phase calls for now. Leaders only, and never while a write is open."""
     state, view = turn.state, turn.group(group)
-    if not (state.leading and state.records_loaded) or view.writing is not None:
+    if not (state.leading and state.records_loaded):
         return
-    if turn.now < view.retry_at:
+    if view.writing is not None:
+        write_again(turn, view)
         return
     match view.record.phase:
         case Phase.STOPPED:

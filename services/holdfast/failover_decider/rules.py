@@ -34,6 +34,7 @@ class Decision:
     alternatives: list[Alternative] = field(default_factory=list)
     reason: str = ""
     suspected_for: float = 0.0
+    needed_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
         evidence=[suspicion.signal, suspicion.trail.cause, *witnesses(state, owner.node)],
         alternatives=choice.alternatives,
         suspected_for=suspicion.raised - suspicion.since,
+        needed_since=suspicion.raised,
     )
 
 

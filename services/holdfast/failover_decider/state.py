@@ -86,9 +86,15 @@ class GroupView:
     record: OwnershipRecord
     revision: int = 0
     writing: OwnershipRecord | None = None
-    """The record whose compare-and-set is under way; nothing else is done meanwhile."""
+    """The record that must be stored next; nothing else is done meanwhile."""
+    in_flight: bool = False
+    """Whether its compare-and-set is under way; if not, it is repeated at `retry_at`."""
     retry_at: float = 0.0
     phase_since: float = 0.0
+    deciding_since: float = 0.0
+    """When the need for the decision now being stored arose."""
+    decide_took: float = 0.0
+    """Seconds from there until it was stored: the phase `decide` of the account of time."""
     ordered_at: float = 0.0
     order: Trail | None = None
     """The order_sent event of the current phase."""

@@ -41,19 +41,29 @@ def write(turn: Turn, view: GroupView, record: OwnershipRecord) -> None:
     """Ask for a compare-and-set against the revision we know."""
     assert view.writing is None, "one write per group at a time"
     assert record.epoch >= view.record.epoch, "epochs only rise"
-    turn.set_group(replace(view, writing=record))
+    turn.set_group(replace(view, writing=record, in_flight=True))
     turn.do(Write(record, view.revision))
 
 
+def write_again(turn: Turn, view: GroupView) -> None:
+    """Repeat a write that did not get through. What was decided is not decided twice."""
+    if view.writing is not None and not view.in_flight and turn.now >= view.retry_at:
+        turn.set_group(replace(view, in_flight=True))
+        turn.do(Write(view.writing, view.revision))
+
+
 def on_write_done(turn: Turn, done: WriteDone) -> None:
-    """A compare-and-set ended. Only `written` is a success; the watch corrects everything else."""
+    """A compare-and-set ended. Only `written` is a success.
+
+    Otherwise it is repeated until it succeeds, or the watch shows that the record moved on.
+    """
     view = turn.group(done.record.group)
     if view.writing is not done.record:
         return
-    if done.outcome != "written":
-        turn.set_group(replace(view, writing=None, retry_at=turn.now + WRITE_AGAIN))
-        return
-    _adopt(turn, view, done.record, done.revision)
+    if done.outcome == "written":
+        _adopt(turn, view, done.record, done.revision)
+    else:
+        turn.set_group(replace(view, in_flight=False, retry_at=turn.now + WRITE_AGAIN))
 
 
 def on_record_seen(turn: Turn, seen: RecordSeen) -> None:
@@ -89,6 +99,8 @@ def spent(view: GroupView, phase: str, now: float) -> dict[str, float]:
     """The intent's account of time, with the current phase added."""
     intent = view.record.intent
     before = dict(intent.spent) if intent else {}
+    if view.decide_took:
+        before["decide"] = round(view.decide_took, 4)
     before[phase] = round(before.get(phase, 0.0) + now - view.phase_since, 4)
     return before
 
@@ -134,7 +146,7 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
     )
     write(
         turn,
-        view,
+        replace(view, deciding_since=decision.needed_since or turn.now),
         OwnershipRecord(
             group=view.group,
             epoch=epoch,
@@ -187,6 +199,7 @@ def _adopt(turn: Turn, view: GroupView, record: OwnershipRecord, revision: int) 
         record,
         revision,
         phase_since=turn.now,
+        decide_took=turn.now - view.deciding_since if view.deciding_since else 0.0,
         changed=changed,
         moved_at=view.moved_at,
     )

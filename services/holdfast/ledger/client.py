@@ -1,6 +1,9 @@
 """The outside observer: writes entries all the time and counts what was promised and not kept.
 
 `python -m holdfast.ledger.client --url URL [--url URL ...] --seconds N | --until-stdin-closes`
+
+With --until-stdin-closes, a line on standard input begins a phase of that name and prints the
+phase that ends; an empty line prints how many entries are acknowledged so far.
 """
 
 import argparse
@@ -175,8 +178,8 @@ def main() -> int:
         return 2
     client.start()
     if arguments.until_stdin_closes:
-        for _ in sys.stdin:
-            pass
+        for line in sys.stdin:
+            _answer(client, line.strip())
     else:
         select.select([], [], [], arguments.seconds)
     report = client.finish()
@@ -184,6 +187,13 @@ def main() -> int:
         sys.stdout.write(_summary(report))
     sys.stdout.write(json.dumps(asdict(report) | {"ok": report.ok}) + "\n")
     return 0 if report.ok else 1
+
+
+def _answer(client: LedgerClient, label: str) -> None:
+    """A line on standard input begins a phase of that name; the one that ends is printed."""
+    answer = asdict(client.mark(label)) if label else {"acknowledged": client.acknowledged}
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 def _summary(report: Report) -> str:
