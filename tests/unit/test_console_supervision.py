@@ -1,7 +1,10 @@
 """When a program that ended is started again."""
 
+from pathlib import Path
+
 import pytest
 
+from holdfast.console.launcher import children
 from holdfast.console.launcher.supervision import (
     LONGEST_DELAY,
     STEADY_AFTER,
@@ -53,3 +56,20 @@ def test_exits_in_words() -> None:
     assert describe_exit(3) == "ended with exit code 3"
     assert describe_exit(-9) == "was ended by SIGKILL"
     assert describe_exit(-200) == "was ended by signal 200"
+
+
+def test_a_log_is_bounded_while_its_writer_has_it_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "MAX_LOG_BYTES", 100)
+    log = tmp_path / "monitor.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"a" * 80)
+        children.bound(log)
+        assert log.stat().st_size == 80
+        writer.write(b"b" * 80)
+        children.bound(log)
+        assert log.stat().st_size == 0
+        assert log.with_suffix(".log.1").read_bytes() == b"a" * 20 + b"b" * 80
+        writer.write(b"c")
+        assert log.read_bytes() == b"c"
