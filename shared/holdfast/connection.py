@@ -43,7 +43,7 @@ class Connection:
         self._transport = AbortingTransport(self.client)
         self._name, self._inbox, self._seed, self._tls = name, inbox, seed, tls
         self._last_error: Exception | None = None
-        self._closing = False
+        self._started = self._closing = False
 
     @property
     def connected(self) -> bool:
@@ -59,6 +59,7 @@ class Connection:
     async def connect(self) -> None:
         """Connect; returns once connected, however long it takes. Says so once if it is long."""
         self.client._transport = self._transport
+        self._started = True
         complaint = asyncio.get_running_loop().call_later(COMPLAIN_AFTER, self._complain)
         try:
             await self.client.connect(
@@ -86,6 +87,8 @@ class Connection:
     async def close(self, timeout: float = 1.0) -> None:
         """Send what was handed over, within `timeout` seconds, and disconnect."""
         self._closing = True
+        if not self._started:
+            return
         try:
             async with asyncio.timeout(timeout):
                 if self.connected:
@@ -120,7 +123,8 @@ class Connection:
         if not self.ready.is_set():
             return
         self.ready.clear()
-        _log.warning("disconnected from the bus")
+        if not self._closing:
+            _log.warning("disconnected from the bus")
         for waiting in list(self.client._resp_map.values()):
             if not waiting.done():
                 waiting.set_exception(nats.errors.StaleConnectionError())

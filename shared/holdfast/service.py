@@ -1,6 +1,5 @@
 """Running a service: arguments, one instance, the bus, signals, orderly stop, exit codes."""
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -9,12 +8,10 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NoReturn
 
-import msgspec
-
 from holdfast import clock, ids
+from holdfast.arguments import Settings, arguments, log_to_stderr
 from holdfast.bus import Bus
 from holdfast.config import ClusterFile
 from holdfast.config.load import load
@@ -31,6 +28,7 @@ from holdfast.events.system import (
 from holdfast.outbox import Outbox
 from holdfast.rejects import Rejects
 from holdfast.state_folder import ALIVE, StateFolder
+from holdfast.telemetry import telemetry_of
 from holdfast.timing import PROFILES, Timing
 
 STOP_DEADLINE = 8.0
@@ -39,16 +37,6 @@ ALIVE_EVERY = 1.0
 _log = logging.getLogger("holdfast.service")
 
 Main = Callable[["Runtime"], Awaitable[None]]
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a service runs, from its flags or environment."""
-
-    service: str
-    config: Path
-    place: str
-    state: Path
-    secrets: Path
 
 
 class Runtime:
@@ -63,11 +51,16 @@ class Runtime:
         self.timing: Timing = PROFILES[cluster.cluster.profile]
         self.stopping = asyncio.Event()
         self.bus: Bus = bus_of(cluster, self.place, self.service, settings.secrets)
+        self.telemetry = telemetry_of(cluster, self.place, self.service)
+        """None: no collector is configured."""
         self.outbox = Outbox(
             self.state / "spool",
             source=f"/{cluster.cluster.name}/{self.place}/{self.service}",
             bus=self.bus,
+            observe=self.telemetry.record if self.telemetry else None,
         )
+        if self.telemetry:
+            self.telemetry.gauge("holdfast.spool.depth", "{event}", lambda: self.outbox.depth)
         self.rejects = Rejects(self._report)
         self.bus.reject = self.rejects.reject
         self.bus.on_fault = self.fail
@@ -127,8 +120,8 @@ def run(service: str, main: Main, *, before_bus: bool = False) -> NoReturn:
     `before_bus`: main does not wait until the bus is connected (it awaits `rt.bus.ready` where it
     must), because something has to happen in time whether or not there is a bus.
     """
-    settings = _arguments(service)
-    _log_to_stderr(settings)
+    settings = arguments(service)
+    log_to_stderr(settings)
     try:
         cluster = load(settings.config)
         _check_place(settings, cluster)
@@ -161,8 +154,11 @@ async def _serve(
     finally:
         await rt.cancel_tasks()
         await asyncio.gather(outbox, return_exceptions=True)
+        (rt.state / ALIVE).unlink(missing_ok=True)
         await rt.bus.close()
         rt.outbox.close()
+        if rt.telemetry:
+            rt.telemetry.shutdown()
     if rt.failure is None:
         return 0
     _log.critical("stopped by a failure: %r", rt.failure, exc_info=rt.failure)
@@ -241,38 +237,3 @@ def _check_place(settings: Settings, cluster: ClusterFile) -> None:
             place=str(settings.config),
             cure=f"--place must be one of {', '.join(cluster.places())}",
         )
-
-
-def _arguments(service: str) -> Settings:
-    parser = argparse.ArgumentParser(prog=f"python -m holdfast.{service}")
-    for name, what in (
-        ("config", "the cluster file"),
-        ("place", "the place this process runs at"),
-        ("state", "the place's state folder"),
-        ("secrets", "the place's secrets folder"),
-    ):
-        default = os.environ.get(f"HOLDFAST_{name.upper()}")
-        parser.add_argument(f"--{name}", help=what, default=default, required=default is None)
-    given = parser.parse_args()
-    return Settings(
-        service=service,
-        config=Path(given.config),
-        place=given.place,
-        state=Path(given.state),
-        secrets=Path(given.secrets),
-    )
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    who = f"{settings.service}@{settings.place}"
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine(f"%(asctime)s %(levelname)s {who} %(name)s: %(message)s"))
-    logging.basicConfig(level=os.environ.get("HOLDFAST_LOG", "INFO"), handlers=[handler])
-
-
-class OneLine(logging.Formatter):
-    """One line per record, tracebacks included."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record on one line."""
-        return super().format(record).replace("\n", " | ")
