@@ -1,3 +1,3 @@
 """Fixtures for all tests."""
 
-pytest_plugins = ["tests.support.nats", "tests.support.buses"]
+pytest_plugins = ["tests.support.nats", "tests.support.buses", "tests.support.collector"]
