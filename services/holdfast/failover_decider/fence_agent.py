@@ -155,14 +155,27 @@ async def _run(path: Path, options: dict[str, str], timeout: float) -> tuple[int
         process_group=0,
     )
     lines = "".join(f"{key}={value}\n" for key, value in options.items())
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         async with asyncio.timeout(timeout):
-            output, _ = await process.communicate(lines.encode())
+            process.stdin.write(lines.encode())
+            process.stdin.close()
+            output = await _read(process.stdout)
+            await process.wait()
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     assert process.returncode is not None
-    text = output[:MAX_OUTPUT].decode(errors="replace").strip()
+    text = output.decode(errors="replace").strip()
     is_document = options["action"] == "metadata"
     return process.returncode, text if is_document else text.replace("\n", " ")[-300:]
+
+
+async def _read(stream: asyncio.StreamReader) -> bytes:
+    """Everything up to MAX_OUTPUT; the rest is read, so that the agent can end, and dropped."""
+    kept = b""
+    while chunk := await stream.read(64 * 1024):
+        kept += chunk[: MAX_OUTPUT - len(kept)]
+    return kept

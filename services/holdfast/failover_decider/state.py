@@ -45,6 +45,8 @@ class Suspicion:
     fencing: Fencing | None = None
     next_fence: float = 0.0
     failures: int = 0
+    last_answer: str = ""
+    """Why the last fence run proved nothing."""
     proof: FencedOff | LeaseExpired | None = None
     proof_trail: Trail | None = None
 
