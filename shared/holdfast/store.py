@@ -4,7 +4,7 @@ Ownership is never read to decide anything, only compared-and-set; `watch` keeps
 be late. JetStream API used (a bus user needs these and no others):
   ensure_streams       $JS.API.STREAM.{INFO,CREATE,UPDATE}.{HA_EVENTS,KV_ha_ownership}
   compare_and_set      $KV.ha_ownership.<group>
-  watch                $JS.API.CONSUMER.CREATE.KV_ha_ownership.>
+  watch                $JS.API.CONSUMER.CREATE.KV_ha_ownership.*
   move_stream_leaders  $JS.API.STREAM.{INFO,LEADER.STEPDOWN}.{HA_EVENTS,KV_ha_ownership}
 """
 

@@ -32,9 +32,7 @@ Receive = Callable[[str, bytes, int], None]
 class Watch:
     """One follower of one bucket."""
 
-    def __init__(
-        self, bus: Bus, bucket: str, receive: Receive, loaded: Callable[[], None]
-    ) -> None:
+    def __init__(self, bus: Bus, bucket: str, receive: Receive, loaded: Callable[[], None]) -> None:
         self._bus, self._bucket, self._receive, self._loaded = bus, bucket, receive, loaded
         self._seen = 0
         self._attempt = 0
@@ -64,10 +62,9 @@ class Watch:
 
     async def _make_consumer(self, inbox: str) -> None:
         name = ids.uuid7()
-        everything = f"$KV.{self._bucket}.>"
         config: dict[str, object] = {
             "name": name,
-            "filter_subject": everything,
+            "filter_subject": f"$KV.{self._bucket}.>",
             "deliver_subject": inbox,
             "ack_policy": "none",
             "idle_heartbeat": int(HEARTBEAT * _NS),
@@ -78,10 +75,7 @@ class Watch:
         if self._seen:
             config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self._seen + 1}
         else:
-            config |= {
-                "deliver_policy": "last_per_subject",
-                "filter_subject": f"$KV.{self._bucket}.>",
-            }
+            config["deliver_policy"] = "last_per_subject"
         stream = f"KV_{self._bucket}"
         request = {"stream_name": stream, "config": config, "action": "create"}
         created = await jetstream.api(

@@ -1,6 +1,7 @@
 """The bus against real servers: what it delivers, refuses, and never delivers late."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -19,6 +20,13 @@ def pulse(now: float = 1.0) -> MonitorPulse:
     return MonitorPulse(node="alpha", boot="b", now=now)
 
 
+def keep(seen: list[float]) -> Callable[[wire.Pulse], None]:
+    def hear(pulse: wire.Pulse) -> None:
+        seen.append(pulse.now)
+
+    return hear
+
+
 def rejects_of(bus: Bus) -> Rejected:
     seen: Rejected = []
     bus.reject = lambda subject, kind, reason: seen.append((subject, kind))
@@ -30,7 +38,7 @@ async def test_publishes_in_order_to_typed_subscribers(
 ) -> None:
     sender, receiver = await make_bus([nats_server]), await make_bus([nats_server])
     seen: list[float] = []
-    await receiver.subscribe("ha.pulse.*", wire.Pulse, lambda p: seen.append(p.now))
+    await receiver.subscribe("ha.pulse.*", wire.Pulse, keep(seen))
     await receiver.client.flush()
     for number in range(100):
         await sender.publish("ha.pulse.alpha", pulse(float(number)))
@@ -79,7 +87,7 @@ async def test_bad_messages_change_nothing_and_are_told_apart(
     sender, receiver = await make_bus([nats_server]), await make_bus([nats_server])
     rejected = rejects_of(receiver)
     seen: list[float] = []
-    await receiver.subscribe("ha.pulse.*", wire.Pulse, lambda p: seen.append(p.now))
+    await receiver.subscribe("ha.pulse.*", wire.Pulse, keep(seen))
     await receiver.client.flush()
     future = msgspec.json.decode(msgspec.json.encode(pulse())) | {"wire": 2}
     for raw in (
@@ -129,7 +137,7 @@ async def test_disconnected_it_refuses_at_once_and_recovers(
     events: list[str] = []
     bus.on_connected.append(lambda: events.append("up"))
     bus.on_disconnected.append(lambda: events.append("down"))
-    await other.subscribe("ha.pulse.*", wire.Pulse, lambda p: seen.append(p.now))
+    await other.subscribe("ha.pulse.*", wire.Pulse, keep(seen))
     server.kill()
     await until(lambda: not bus.connected and not other.connected)
     with pytest.raises(BusUnavailable):
@@ -169,7 +177,7 @@ async def test_what_was_sent_while_cut_off_is_never_delivered(
     server = make_nats(["alpha"])[0]
     sender, receiver = await make_bus([server], "sender"), await make_bus([server], "receiver")
     seen: list[float] = []
-    await receiver.subscribe("ha.pulse.*", wire.Pulse, lambda p: seen.append(p.now))
+    await receiver.subscribe("ha.pulse.*", wire.Pulse, keep(seen))
     await receiver.client.flush()
     server.freeze()
     sent = 0

@@ -41,5 +41,5 @@ def write_seed(secrets: Path, service: str) -> str:
     secrets.mkdir(parents=True, exist_ok=True)
     seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
     (secrets / f"{service}.nk").write_bytes(seed)
-    public: bytes = nkeys.from_seed(bytearray(seed)).public_key
+    public = bytes(nkeys.from_seed(bytearray(seed)).public_key)
     return public.decode()
