@@ -1,6 +1,5 @@
 """Running fence agents: real programs that speak the agents' API, well or badly."""
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from holdfast.config.model import FenceDevice
 from holdfast.failover_decider.fence_agent import fence
+from tests.support.waiting import until
 
 METADATA = """\
 <?xml version="1.0"?>

@@ -110,6 +110,11 @@ def test_a_fence_that_does_not_prove_off_moves_nothing(world: World, lie: str) -
     assert world.record().phase == Phase.FENCING
     assert world.hosts["beta"].groups["g0"].state == "stopped"
     assert all(f.outcome != "off" for f in world.emitted(FenceFinished))
+    (refusal,) = world.emitted(DecisionRefused)
+    assert (refusal.rule, refusal.reason) == (
+        "fence_unproven",
+        "alpha may be alive: off: no answer",
+    )
 
 
 def test_lease_only_waits_for_the_majority(world: World) -> None:

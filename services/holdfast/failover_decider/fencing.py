@@ -82,7 +82,13 @@ def on_fence_done(turn: Turn, done: FenceDone) -> None:
     else:
         failures = suspicion.failures + (done.action == "off")
         pause = min(ASK_AGAIN * 2**failures, MAX_BACKOFF)
-        suspicion = replace(suspicion, fencing=None, failures=failures, next_fence=turn.now + pause)
+        suspicion = replace(
+            suspicion,
+            fencing=None,
+            failures=failures,
+            last_answer=f"{done.action}: {done.detail}",
+            next_fence=turn.now + pause,
+        )
     turn.set_suspicion(done.node, suspicion)
     on_tick(turn)
 

@@ -108,6 +108,9 @@ def _fencing(turn: Turn, view: GroupView) -> None:
         view = replace(view, done=_within(view, owner.revoked))
         turn.set_group(view)
         _start_or_hold(turn, view, "fence")
+    elif owner.suspicion is not None and owner.suspicion.failures:
+        reason = f"{owner.node} may be alive: {owner.suspicion.last_answer}"
+        refuse(turn, view, Refusal("fence_unproven", reason, trail_of(view)))
     elif view.record.reason:
         _fence_although_heard(turn, view, owner)
     elif alive(turn.state, owner, turn.now):
