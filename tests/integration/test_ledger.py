@@ -230,16 +230,19 @@ def test_sigterm_ends_the_request_in_flight_and_exits_clean(tmp_path: Path) -> N
     body = json.dumps({"id": "last", "note": ""}).encode()
     head = f"POST /entries HTTP/1.1\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     with ledger(tmp_path) as running, running.connect() as connection, running.connect() as idle:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        with http.client.HTTPResponse(idle) as answer:
+            answer.begin()
+            assert (answer.status, answer.read() != b"") == (200, True)
         connection.sendall(head.encode())
         assert b"100 Continue" in connection.recv(1000)
         running.process.terminate()
         # Nothing is accepted any more once the listener is gone.
         assert poll_until_refused(running)
         connection.sendall(body)
-        answer = http.client.HTTPResponse(connection)
-        answer.begin()
-        assert (answer.status, answer.getheader("Connection")) == (201, "close")
-        answer.close()
+        with http.client.HTTPResponse(connection) as answer:
+            answer.begin()
+            assert (answer.status, answer.getheader("Connection")) == (201, "close")
         assert running.process.wait(DEADLINE) == 0
         assert idle.recv(100) == b""
     with ledger(tmp_path) as again:
@@ -287,10 +290,10 @@ def test_a_bad_request_is_refused_and_changes_nothing(
 ) -> None:
     with ledger_for_bad_requests.connect() as connection:
         connection.sendall(request_text.encode())
-        response = http.client.HTTPResponse(connection)
-        response.begin()
-        assert response.status == status
-        assert json.loads(response.read())["error"]
+        with http.client.HTTPResponse(connection) as response:
+            response.begin()
+            assert response.status == status
+            assert json.loads(response.read())["error"]
     assert ledger_for_bad_requests.get("/healthz")[1]["entries"] == 0
 
 

@@ -1,5 +1,6 @@
 """The outside observer against a ledger that works and servers that do everything wrong."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -51,13 +52,13 @@ class HostileServer:
             if turn % 10 == 9:
                 self._silent.append(connection)
                 continue
-            if turn % 2:
-                reset = struct.pack("ii", 1, 0)
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-            else:
-                connection.recv(65536)
-                connection.sendall(REPLIES[turn // 2 % len(REPLIES)])
-            connection.close()
+            with connection, contextlib.suppress(OSError):
+                if turn % 2:
+                    reset = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                else:
+                    connection.recv(65536)
+                    connection.sendall(REPLIES[turn // 2 % len(REPLIES)])
 
     def wait_connections(self, count: int) -> bool:
         with self._counted:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -23,6 +24,7 @@ MAX_LIMIT = 500
 DEFAULT_LIMIT = 100
 IDLE_SECONDS = 5.0
 REQUEST_SECONDS = 5.0
+LINGER_SECONDS = 0.5
 _DISCARD_BYTES = 64 * 1024
 
 Answer = tuple[int, dict[str, object]]
@@ -138,8 +140,6 @@ class LedgerHandler(BaseHTTPRequestHandler):
             raise _RefusedError(400, "Content-Length is not a number")
         length = int(text)
         if length > MAX_BODY_BYTES:
-            # Unread bytes would turn the close into a reset, and the answer would be lost.
-            self.rfile.read(min(length, _DISCARD_BYTES))
             raise _RefusedError(413, f"an entry takes at most {MAX_BODY_BYTES} bytes")
         body = self.rfile.read(length)
         if len(body) < length:
@@ -156,6 +156,17 @@ class LedgerHandler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+        if close:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Lets the client read a refusal: a close over unread bytes would reset the connection."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self._reader.expect(begin=LINGER_SECONDS, complete=LINGER_SECONDS)
+            left = _DISCARD_BYTES
+            while left > 0 and (unread := self.rfile.read1(left)):
+                left -= len(unread)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """The base class' own refusals (a malformed head), in the same form as all others."""
