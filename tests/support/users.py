@@ -15,7 +15,7 @@ def authorization(users: list[str], folder: Path) -> str:
     for user in users:
         seed = nkeys.encode_seed(bytes(SigningKey.generate()), nkeys.PREFIX_BYTE_USER)
         (folder / f"{user}.nk").write_bytes(seed)
-        public = nkeys.from_seed(bytearray(seed)).public_key.decode()
+        public = str(nkeys.from_seed(bytearray(seed)).public_key, "ascii")
         allowed = grant(user)
         publish = {"allow": allowed.publish} if allowed.publish else {"deny": [">"]}
         permissions = {"publish": publish, "subscribe": {"allow": allowed.subscribe}}

@@ -147,6 +147,7 @@ def initial(cluster: ClusterFile, timing: Timing, place: str, boot: str, now: fl
             voters=len(cluster.cluster.voters),
             ttl=timing.leader_ttl,
             margin=timing.margin,
+            next_round=int(now * 1000) + 1,
         ),
         nodes={name: NodeView(name) for name in cluster.nodes},
         groups={name: GroupView(name, OwnershipRecord(group=name)) for name in cluster.groups},

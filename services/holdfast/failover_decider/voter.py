@@ -53,12 +53,12 @@ class Voter:
     async def learn(self, voters: list[str]) -> None:
         """Fill a blank voter's memory from the others; returns once it may vote."""
         others = [voter for voter in voters if voter != self._place]
-        replies: dict[str, Terms] = {}
         while self._state.blank:
+            asked_at = clock.monotonic()
             asked = await asyncio.gather(*(self._ask(other) for other in others))
-            replies.update({reply.voter: reply for reply in asked if reply is not None})
+            replies = {reply.voter: reply for reply in asked if reply is not None}
             async with self._lock:
-                learnt = learn(self._state, replies, len(voters))
+                learnt = learn(self._state, replies, len(voters), asked_at=asked_at)
                 if not learnt.blank:
                     await self._store_and_adopt(learnt)
                     _log.info("this voter has its memory: %d leases", len(learnt.terms))

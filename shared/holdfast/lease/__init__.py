@@ -9,7 +9,8 @@ two majorities share a voter; the shared one either still keeps its promise, so 
 succeeds, or has let it lapse at tv + ttl, after the holder stopped believing. A takeover with a
 fence proof does not wait, because the proof says that the old holder can no longer act. Terms are
 stored before they are answered, so a voter that restarts refuses what it refused before; the
-promises it forgot are why it abstains from takeovers for one ttl after a start.
+promises it forgot are why it abstains from takeovers for one ttl after a start. A voter that has
+lost even its terms abstains from everything for one ttl, and only then asks the others for them.
 
 `voter` is one vote, `holder` counts votes. Neither knows clocks or networks: time is an argument,
 in seconds of one machine's own monotonic clock, and times of two machines are never compared.

@@ -22,7 +22,9 @@ class Round:
 class HolderState:
     """One side's view of one lease. `term` is 0 until a majority granted one.
 
-    `valid_until` is in this machine's monotonic seconds, margin already subtracted.
+    `valid_until` is in this machine's monotonic seconds, margin already subtracted. A holder that
+    releases must begin with a `next_round` above those of earlier processes of its boot, e.g. the
+    monotonic clock in milliseconds: else a release of theirs, late, could undo its claim.
     """
 
     lease: str
@@ -47,7 +49,8 @@ class HolderState:
         """The next request to every voter: a renewal of our term, or a claim above all we saw."""
         renewing = self.term > 0 and self.term >= self.highest_seen
         term = self.term if renewing else self.highest_seen + 1
-        kept = dict(list(self.rounds.items())[-(MAX_ROUNDS_IN_FLIGHT - 1) :])
+        recent = {n: r for n, r in self.rounds.items() if now < r.asked_at + self.ttl}
+        kept = dict(list(recent.items())[-(MAX_ROUNDS_IN_FLIGHT - 1) :])
         kept[self.next_round] = Round(asked_at=now, term=term)
         state = replace(self, rounds=kept, next_round=self.next_round + 1)
         if renewing:
@@ -83,14 +86,25 @@ class HolderState:
 
         Also how a candidate without a majority gives back the votes of its last claim.
         """
+        term = max((round_.term for round_ in self.rounds.values()), default=self.term)
         request = Release(
             lease=self.lease,
-            term=max((round_.term for round_ in self.rounds.values()), default=self.term),
+            term=term,
             holder=self.holder,
             boot=self.boot,
+            round=self.next_round,
             successor=successor,
         )
-        return replace(self, term=0, valid_until=0.0, rounds={}), request
+        released = replace(
+            self,
+            term=0,
+            valid_until=0.0,
+            rounds={},
+            next_round=self.next_round + 1,
+            # Never claim this term again: the release may arrive after such a claim.
+            highest_seen=max(self.highest_seen, term),
+        )
+        return released, request
 
     def _count(self, vote: Vote, round_: Round) -> "HolderState":
         round_ = replace(round_, granted=round_.granted | {vote.voter})

@@ -20,6 +20,8 @@ class VoterState:
     blank: bool = False
     terms: dict[str, LeaseTerm] = field(default_factory=dict)
     promised_until: dict[str, float] = field(default_factory=dict)
+    promised_round: dict[str, int] = field(default_factory=dict)
+    """The latest round granted per lease, by which a release that was overtaken is known."""
 
     def stored(self, lease: str) -> LeaseTerm:
         """The highest term this voter agreed to; term 0 of nobody if none."""
@@ -52,16 +54,27 @@ def answer(state: VoterState, request: Renew | Claim | Release, now: float) -> A
             return _release(state, request)
 
 
-def learn(state: VoterState, replies: dict[str, Terms], voters: int) -> VoterState:
+def learn(
+    state: VoterState, replies: dict[str, Terms], voters: int, *, asked_at: float
+) -> VoterState:
     """Give a blank voter its memory back, once enough other voters have told what they stored.
 
+    `replies` are to questions asked at or after `asked_at`, in this voter's seconds.
+
     Every majority that ever granted a term holds at least majority - 1 voters besides this one, so
-    hearing voters - majority + 1 of the others meets each of them. Fresh clusters start this way
-    too: everybody is blank, and nobody has anything to teach.
+    hearing voters - majority + 1 of the others that remember meets each of them; so does hearing
+    all others. That is asked only once this voter has been up for a ttl: until then a claim that
+    it granted before it forgot may still be on its way to a voter that has already told us its
+    terms. In a fresh cluster everybody is blank: nobody has anything to teach, or to wait for.
     """
     assert state.blank
     assert state.name not in replies
-    if len(replies) < voters - majority(voters) + 1:
+    heard_all = len(replies) == voters - 1
+    remembering = sum(not reply.blank for reply in replies.values())
+    if not heard_all and remembering < voters - majority(voters) + 1:
+        return state
+    fresh = heard_all and remembering == 0
+    if not fresh and asked_at < state.started + state.max_ttl:
         return state
     terms = dict(state.terms)
     for reply in replies.values():
@@ -92,7 +105,8 @@ def _claim(state: VoterState, request: Claim, now: float) -> Answer:
     own = (request.holder, request.boot) == (stored.holder, stored.boot)
     if now < free_at and not own and not _proven_dead(request, stored):
         return _refuse(state, request, "a promise to the holder is outstanding", free_at - now)
-    claimed = replace(state, terms={**state.terms, request.lease: wanted})
+    rounds = {k: v for k, v in state.promised_round.items() if k != request.lease}
+    claimed = replace(state, terms={**state.terms, request.lease: wanted}, promised_round=rounds)
     return _grant(_promise(claimed, request, now), request, store=wanted)
 
 
@@ -100,6 +114,8 @@ def _release(state: VoterState, request: Release) -> Answer:
     stored = state.stored(request.lease)
     if (request.term, request.holder, request.boot) != (stored.term, stored.holder, stored.boot):
         return _refuse(state, request, f"term {stored.term} belongs to {stored.holder or 'nobody'}")
+    if request.round < state.promised_round.get(request.lease, 0):
+        return _refuse(state, request, "a later request of this holder was granted since")
     promises = {k: v for k, v in state.promised_until.items() if k != request.lease}
     return _grant(replace(state, promised_until=promises), request)
 
@@ -122,7 +138,12 @@ def _promise(state: VoterState, request: Renew | Claim, now: float) -> VoterStat
     if not request.holder:
         return state
     until = max(now + request.ttl, state.promised_until.get(request.lease, 0.0))
-    return replace(state, promised_until={**state.promised_until, request.lease: until})
+    latest = max(request.round, state.promised_round.get(request.lease, 0))
+    return replace(
+        state,
+        promised_until={**state.promised_until, request.lease: until},
+        promised_round={**state.promised_round, request.lease: latest},
+    )
 
 
 def _grant(

@@ -1,0 +1,212 @@
+"""Voters and holders of one lease in a hostile world: a simulation on virtual time.
+
+Messages are delayed, lost, repeated and reordered at will; voters crash and lose their memory;
+holders die and come back; clocks have offsets and rates of their own, within the margin.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from holdfast.lease import HolderState, VoterState, answer, learn
+from holdfast.wire import Claim, FencedOff, Release, Renew, Terms, Vote
+
+LEASE = "node/x"
+TTL = 6.0
+MARGIN = 0.2
+MAX_RATE = 0.016
+"""Two clocks at 1 ± MAX_RATE differ by less than the margin allows: 1.016/0.984 < 6/5.8."""
+
+Request = Renew | Claim | Release
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A machine's own clock: it starts anywhere and runs at its own rate."""
+
+    offset: float
+    rate: float
+
+    def at(self, true: float) -> float:
+        """What it shows at a true time."""
+        return self.offset + true * self.rate
+
+
+@dataclass
+class Holder:
+    """One that wants the lease. `acted_until` outlives its process: its workload goes on."""
+
+    name: str
+    clock: Clock
+    voters: int
+    boot: int = 1
+    process: int = 1
+    acted_until: float = 0.0
+    state: HolderState = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.state = self.fresh(0.0)
+
+    def fresh(self, true: float) -> HolderState:
+        """The state of a process that just started."""
+        return HolderState(
+            lease=LEASE,
+            holder=self.name,
+            boot=f"{self.name}{self.boot}",
+            voters=self.voters,
+            ttl=TTL,
+            margin=MARGIN,
+            next_round=int(self.clock.at(true) * 1000) + 1,
+        )
+
+    def valid(self, true: float) -> bool:
+        """Whether this machine may act: its process says so, or an earlier one of this boot did."""
+        return self.clock.at(true) < max(self.state.valid_until, self.acted_until)
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A message on its way, either to a voter or back to a holder's process."""
+
+    voter: int
+    holder: str
+    process: tuple[int, int]
+    content: Request | Vote
+
+
+@dataclass
+class World:
+    """The whole: true time, machines, messages in flight."""
+
+    voters: list[VoterState]
+    clocks: list[Clock]
+    holders: dict[str, Holder]
+    now: float = 100.0
+    flights: list[Flight] = field(default_factory=list)
+    asked: dict[int, tuple[float, dict[str, Terms]]] = field(default_factory=dict)
+    grants: int = 0
+
+    def request(self, name: str, proof_about: str | None = None) -> None:
+        """A holder asks every voter. With `proof_about`, it names that machine as fenced."""
+        holder = self.holders[name]
+        proof = None
+        if proof_about is not None:
+            other = self.holders[proof_about]
+            proof = FencedOff(
+                node=other.name, boot=f"{other.name}{other.boot}", agent="sim", event="e"
+            )
+            self.reboot(proof_about)
+        holder.state, message = holder.state.request(holder.clock.at(self.now), proof)
+        self._send(holder, message)
+
+    def release(self, name: str) -> None:
+        """A holder gives up, in order: its workload has stopped."""
+        holder = self.holders[name]
+        holder.state, message = holder.state.release()
+        holder.acted_until = 0.0
+        self._send(holder, message)
+
+    def restart(self, name: str) -> None:
+        """A holder's process dies and comes back; what it started goes on."""
+        holder = self.holders[name]
+        holder.acted_until = max(holder.acted_until, holder.state.valid_until)
+        holder.process += 1
+        holder.state = holder.fresh(self.now)
+
+    def reboot(self, name: str) -> None:
+        """A holder's machine dies and comes back in a new boot, with nothing running."""
+        holder = self.holders[name]
+        holder.boot += 1
+        holder.process += 1
+        holder.acted_until = 0.0
+        holder.state = holder.fresh(self.now)
+
+    def crash(self, voter: int, *, forget: bool) -> None:
+        """A voter restarts, with its disk or, if no other lacks its memory, without."""
+        old = self.voters[voter]
+        alone = not any(v.blank for i, v in enumerate(self.voters) if i != voter)
+        lost = forget and (alone or old.blank)
+        self.voters[voter] = VoterState(
+            name=old.name,
+            started=self.clocks[voter].at(self.now),
+            max_ttl=TTL,
+            blank=lost or old.blank,
+            terms={} if lost else old.terms,
+        )
+        self.asked.pop(voter, None)
+
+    def ask_to_teach(self, voter: int) -> None:
+        """A blank voter asks the others; their answers are of this moment, and arrive later."""
+        if self.voters[voter].blank:
+            replies = {
+                v.name: Terms(voter=v.name, blank=v.blank, terms=list(v.terms.values()))
+                for i, v in enumerate(self.voters)
+                if i != voter
+            }
+            self.asked[voter] = (self.clocks[voter].at(self.now), replies)
+
+    def hear_lesson(self, voter: int) -> None:
+        """The answers to the last `ask_to_teach` arrive."""
+        asked = self.asked.pop(voter, None)
+        if asked is not None and self.voters[voter].blank:
+            at, replies = asked
+            self.voters[voter] = learn(self.voters[voter], replies, len(self.voters), asked_at=at)
+
+    def deliver(self, index: int, *, keep: bool = False) -> None:
+        """One message in flight arrives; with `keep` it will arrive again."""
+        if not self.flights:
+            return
+        index %= len(self.flights)
+        flight = self.flights[index] if keep else self.flights.pop(index)
+        if isinstance(flight.content, Vote):
+            self._count(flight)
+        else:
+            self._vote(flight, flight.content)
+
+    def drop(self, index: int) -> None:
+        """One message in flight is lost."""
+        if self.flights:
+            self.flights.pop(index % len(self.flights))
+
+    def deliver_all(self) -> None:
+        """Everything in flight, and every answer to it, arrives in order."""
+        while self.flights:
+            self.deliver(0)
+
+    def believers(self) -> list[str]:
+        """Who believes now that the lease is its own."""
+        return [name for name, holder in self.holders.items() if holder.valid(self.now)]
+
+    def _send(self, holder: Holder, message: Request) -> None:
+        process = (holder.boot, holder.process)
+        self.flights += [
+            Flight(voter, holder.name, process, message) for voter in range(len(self.voters))
+        ]
+
+    def _vote(self, flight: Flight, request: Request) -> None:
+        voter = self.voters[flight.voter]
+        result = answer(voter, request, self.clocks[flight.voter].at(self.now))
+        self.voters[flight.voter] = result.state
+        self.flights.append(replace(flight, content=result.vote))
+
+    def _count(self, flight: Flight) -> None:
+        holder = self.holders[flight.holder]
+        if (holder.boot, holder.process) == flight.process and isinstance(flight.content, Vote):
+            before = holder.state.valid_until
+            holder.state = holder.state.on_vote(flight.content)
+            self.grants += holder.state.valid_until > before
+
+
+def world(voters: int, holders: int, clocks: list[Clock]) -> World:
+    """A cluster whose voters have been up for long. `clocks`: the voters', then the holders'."""
+    names = [chr(ord("a") + n) for n in range(holders)]
+    return World(
+        voters=[
+            VoterState(name=f"v{n}", started=clocks[n].at(0.0), max_ttl=TTL) for n in range(voters)
+        ],
+        clocks=clocks[:voters],
+        holders={name: Holder(name, clocks[voters + n], voters) for n, name in enumerate(names)},
+    )
+
+
+def even_clocks(count: int) -> list[Clock]:
+    """Clocks that all show true time."""
+    return [Clock(0.0, 1.0)] * count

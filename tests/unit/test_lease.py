@@ -1,0 +1,440 @@
+"""Leases: at no moment do two holders of one lease both believe it valid, whatever happens."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.lease import HolderState, VoterState, answer, learn, majority
+from holdfast.timing import PROFILES
+from holdfast.wire import Claim, FencedOff, LeaseTerm, Release, Renew, Terms, Vote
+from tests.support.lease_world import (
+    LEASE,
+    MARGIN,
+    MAX_RATE,
+    TTL,
+    Clock,
+    World,
+    even_clocks,
+    world,
+)
+
+CLOCKS = st.builds(
+    Clock,
+    offset=st.floats(0, 10_000),
+    rate=st.floats(1 - MAX_RATE, 1 + MAX_RATE),
+)
+INDEX = st.integers(0, 50)
+ACTIONS = st.one_of(
+    st.tuples(st.just("advance"), st.floats(0.01, 3.0)),
+    st.tuples(st.just("advance"), st.sampled_from([TTL - MARGIN, TTL, TTL * 1.02])),
+    st.tuples(st.just("request"), INDEX),
+    st.tuples(st.just("round"), INDEX),
+    st.tuples(st.just("round"), INDEX),
+    st.tuples(st.just("deliver"), INDEX),
+    st.tuples(st.just("deliver"), INDEX),
+    st.tuples(st.just("repeat"), INDEX),
+    st.tuples(st.just("drop"), INDEX),
+    st.tuples(st.just("release"), INDEX),
+    st.tuples(st.just("restart"), INDEX),
+    st.tuples(st.just("reboot"), INDEX),
+    st.tuples(st.just("fence"), INDEX),
+    st.tuples(st.just("crash"), INDEX),
+    st.tuples(st.just("forget"), INDEX),
+    st.tuples(st.just("ask"), INDEX),
+    st.tuples(st.just("lesson"), INDEX),
+    st.tuples(st.just("all"), INDEX),
+)
+
+
+def step(w: World, action: str, value: Any) -> None:
+    names = list(w.holders)
+    if action == "advance":
+        w.now += value
+        return
+    who, voter = names[value % len(names)], value % len(w.voters)
+    other = names[(value + 1) % len(names)]
+    match action:
+        case "request":
+            w.request(who)
+        case "round":
+            w.request(who)
+            w.deliver_all()
+        case "deliver":
+            w.deliver(value)
+        case "repeat":
+            w.deliver(value, keep=True)
+        case "drop":
+            w.drop(value)
+        case "release":
+            w.release(who)
+        case "restart":
+            w.restart(who)
+        case "reboot":
+            w.reboot(who)
+        case "fence":
+            w.request(who, proof_about=other)
+        case "crash" | "forget":
+            w.crash(voter, forget=action == "forget")
+        case "ask":
+            w.ask_to_teach(voter)
+        case "lesson":
+            w.hear_lesson(voter)
+        case "all":
+            w.deliver_all()
+        case _:
+            raise AssertionError(action)
+
+
+@pytest.mark.parametrize(("voters", "holders"), [(3, 2), (3, 3), (5, 2), (5, 3)])
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_never_two_believers(voters: int, holders: int, data: st.DataObject) -> None:
+    count = voters + holders
+    w = world(voters, holders, data.draw(st.lists(CLOCKS, min_size=count, max_size=count)))
+    for action, value in data.draw(st.lists(ACTIONS, max_size=60)):
+        step(w, action, value)
+        assert len(w.believers()) <= 1, (action, value)
+
+
+@given(st.lists(CLOCKS, min_size=5, max_size=5), st.lists(st.floats(0.01, 1.9), max_size=30))
+def test_an_undisturbed_holder_keeps_its_lease(clocks: list[Clock], pauses: list[float]) -> None:
+    w = world(3, 2, clocks)
+    for pause in [0.0, *pauses]:
+        w.now += pause
+        w.request("a")
+        w.deliver_all()
+        assert w.believers() == ["a"]
+        w.request("b")
+        w.deliver_all()
+    assert w.holders["a"].state.term == 1
+    assert w.grants == len(pauses) + 1
+
+
+@given(st.lists(CLOCKS, min_size=7, max_size=7), st.sets(st.integers(0, 4), max_size=2))
+def test_any_majority_suffices_and_the_rest_may_be_dead(
+    clocks: list[Clock], dead: set[int]
+) -> None:
+    w = world(5, 2, clocks)
+    w.request("a")
+    w.flights = [flight for flight in w.flights if flight.voter not in dead]
+    w.deliver_all()
+    assert w.believers() == ["a"]
+
+
+def test_a_minority_never_suffices() -> None:
+    for voters in (3, 5):
+        w = world(voters, 2, even_clocks(voters + 2))
+        for _ in range(10):
+            w.request("a")
+            w.flights = [flight for flight in w.flights if flight.voter < majority(voters) - 1]
+            w.deliver_all()
+            w.now += 1.0
+        assert w.believers() == []
+
+
+def test_one_voters_repeated_vote_counts_once() -> None:
+    w = world(3, 1, even_clocks(4))
+    w.request("a")
+    w.flights = w.flights[:1] * 3
+    w.deliver_all()
+    assert w.believers() == []
+
+
+def test_another_takes_over_only_after_the_promise_and_then_at_once() -> None:
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.deliver_all()
+    for at, who in ((TTL - MARGIN - 0.01, ["a"]), (TTL - MARGIN, []), (TTL - 0.001, [])):
+        w.now = 100.0 + at
+        w.request("b")
+        w.deliver_all()
+        assert w.believers() == who
+    w.now = 100.0 + TTL
+    w.request("b")
+    w.deliver_all()
+    assert w.believers() == ["b"]
+    assert w.holders["b"].state.term > 1
+
+
+def test_a_proof_about_the_holders_boot_frees_the_lease_at_once() -> None:
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.deliver_all()
+    w.request("b", proof_about="a")
+    w.deliver_all()
+    w.request("b")
+    w.deliver_all()
+    assert w.believers() == []
+    assert w.holders["b"].state.term == 0
+    proof = FencedOff(node="a", boot="a1", agent="sim", event="e")
+    holder = w.holders["b"]
+    holder.state, claim = holder.state.request(w.now, proof)
+    assert isinstance(claim, Claim)
+    votes = [answer(v, claim, w.now).vote for v in w.voters]
+    assert all(vote.granted for vote in votes)
+
+
+@pytest.mark.parametrize(("node", "boot"), [("a", "a0"), ("b", "a1"), ("a", "")])
+def test_a_proof_about_anything_else_frees_nothing(node: str, boot: str) -> None:
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.deliver_all()
+    claim = _claim("b", 9, FencedOff(node=node, boot=boot, agent="sim", event="e"))
+    for voter in w.voters:
+        assert not answer(voter, claim, w.now).vote.granted
+
+
+def test_a_release_frees_the_lease_at_once() -> None:
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.deliver_all()
+    w.release("a")
+    w.deliver_all()
+    for _ in range(2):
+        w.request("b")
+        w.deliver_all()
+    assert w.believers() == ["b"]
+
+
+def test_a_late_release_does_not_undo_what_was_claimed_after_it() -> None:
+    """A candidate gives its votes back, claims again, wins; then its release arrives."""
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.flights = []
+    w.release("a")
+    late, w.flights = w.flights, []
+    w.request("a")
+    w.deliver_all()
+    assert w.believers() == ["a"]
+    w.flights = late
+    w.deliver_all()
+    for _ in range(2):
+        w.request("b")
+        w.deliver_all()
+    assert w.believers() == ["a"]
+
+
+def test_a_dead_processs_late_release_does_not_undo_its_successors_claim() -> None:
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.flights = w.flights[:1]
+    w.deliver(0)
+    w.flights = []
+    w.release("a")
+    late, w.flights = w.flights, []
+    w.restart("a")
+    w.holders["a"].state = _knowing(w.holders["a"].state, 0)
+    w.request("a")
+    w.flights = w.flights[:2]
+    w.deliver_all()
+    assert w.believers() == ["a"]
+    w.flights = late
+    w.deliver_all()
+    for _ in range(2):
+        w.request("b")
+        w.deliver_all()
+    assert w.believers() == ["a"]
+
+
+def _knowing(state: HolderState, highest: int) -> HolderState:
+    from dataclasses import replace
+
+    return replace(state, highest_seen=highest)
+
+
+def test_a_forgotten_vote_is_not_given_twice() -> None:
+    """v0 votes for b and forgets it; v2's vote for b comes after it has taught v0."""
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.deliver_all()
+    w.now += TTL
+    w.request("b")
+    w.deliver_all()
+    w.request("b")
+    claims, w.flights = w.flights, []
+    w.flights = [flight for flight in claims if flight.voter == 0]
+    w.deliver_all()
+    w.crash(0, forget=True)
+    w.ask_to_teach(0)
+    w.flights = [flight for flight in claims if flight.voter == 2]
+    w.deliver_all()
+    w.hear_lesson(0)
+    w.request("a")
+    w.flights = [flight for flight in w.flights if flight.voter != 2]
+    w.deliver_all()
+    assert len(w.believers()) <= 1
+
+
+def test_a_restarted_voter_abstains_from_takeovers_for_one_ttl_but_renews() -> None:
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.deliver_all()
+    for voter in range(3):
+        w.crash(voter, forget=False)
+    w.request("a")
+    w.deliver_all()
+    assert w.holders["a"].state.valid_until == w.now + TTL - MARGIN
+    w.now += TTL - 0.01
+    w.request("b")
+    w.deliver_all()
+    assert w.believers() == []
+    w.now += 0.01
+    w.request("b")
+    w.deliver_all()
+    assert w.believers() == ["b"]
+
+
+def test_a_majority_for_another_ends_a_holders_belief_at_once() -> None:
+    state = HolderState(lease=LEASE, holder="a", boot="a1", voters=3, ttl=TTL, margin=MARGIN)
+    state, claim = state.request(0.0)
+    for name in ("v0", "v1"):
+        state = state.on_vote(_vote(name, claim.round, LeaseTerm(lease=LEASE, term=1, holder="a")))
+    assert state.valid(1.0)
+    state, renewal = state.request(1.0)
+    assert isinstance(renewal, Renew)
+    for name in ("v0", "v0", "v1"):
+        assert state.valid(1.0)
+        other = LeaseTerm(lease=LEASE, term=2, holder="b", boot="b1")
+        state = state.on_vote(_vote(name, renewal.round, other, granted=False))
+    assert not state.valid(1.0)
+    state, again = state.request(1.1)
+    assert isinstance(again, Claim)
+    assert again.term == 3
+
+
+def test_votes_of_unknown_rounds_and_other_leases_change_nothing() -> None:
+    state = HolderState(lease=LEASE, holder="a", boot="a1", voters=3, ttl=TTL, margin=MARGIN)
+    state, claim = state.request(0.0)
+    held = LeaseTerm(lease=LEASE, term=1, holder="a")
+    assert state.on_vote(_vote("v0", claim.round + 1, held)) is state
+    other = LeaseTerm(lease="decider", term=1, holder="a")
+    assert state.on_vote(_vote("v0", claim.round, other)) is state
+
+
+def test_the_rounds_a_holder_remembers_are_bounded() -> None:
+    state = HolderState(lease=LEASE, holder="a", boot="a1", voters=3, ttl=TTL, margin=MARGIN)
+    for number in range(100):
+        state, _ = state.request(float(number) / 100)
+    assert len(state.rounds) <= 16
+
+
+def test_a_voter_refuses_lower_terms_for_good() -> None:
+    voter = VoterState(name="v", started=0.0, max_ttl=TTL)
+    voter = answer(voter, _claim("a", 5), 100.0).state
+    for now in (100.0, 1e6):
+        for term in range(6):
+            result = answer(voter, _claim("b", term), now)
+            assert not result.vote.granted
+            assert result.vote.stored.term == 5
+            assert result.state == voter
+            assert result.store is None
+
+
+def test_a_grant_is_to_be_stored_before_it_is_told_and_a_repetition_is_not() -> None:
+    voter = VoterState(name="v", started=0.0, max_ttl=TTL)
+    first = answer(voter, _claim("a", 1), 100.0)
+    assert first.store == LeaseTerm(lease=LEASE, term=1, holder="a", boot="a1")
+    again = answer(first.state, _claim("a", 1), 101.0)
+    assert again.vote.granted
+    assert again.store is None
+    assert again.state.promised_until[LEASE] == 101.0 + TTL
+
+
+@pytest.mark.parametrize("ttl", [TTL + 0.001, 60.0])
+def test_a_ttl_above_the_voters_is_refused(ttl: float) -> None:
+    voter = VoterState(name="v", started=0.0, max_ttl=TTL)
+    claim = Claim(lease=LEASE, term=1, holder="a", boot="a1", ttl=ttl, round=1)
+    assert not answer(voter, claim, 100.0).vote.granted
+
+
+def test_a_revocation_needs_the_promise_gone_or_a_proof_and_ends_every_renewal() -> None:
+    voter = VoterState(name="v", started=0.0, max_ttl=TTL)
+    voter = answer(voter, _claim("a", 1), 100.0).state
+    revoke = Claim(lease=LEASE, term=2, holder="", boot="", ttl=TTL, round=1)
+    assert not answer(voter, revoke, 100.0 + TTL - 0.01).vote.granted
+    gone = answer(voter, revoke, 100.0 + TTL)
+    assert gone.vote.granted
+    renewal = Renew(lease=LEASE, term=1, holder="a", boot="a1", ttl=TTL, round=2)
+    assert not answer(gone.state, renewal, 100.0 + TTL).vote.granted
+    assert answer(gone.state, _claim("a", 3), 100.0 + TTL).vote.granted
+
+
+def test_leases_do_not_touch_each_other() -> None:
+    voter = VoterState(name="v", started=0.0, max_ttl=TTL)
+    voter = answer(voter, _claim("a", 7), 100.0).state
+    other = Claim(lease="decider", term=1, holder="b", boot="b1", ttl=TTL, round=1)
+    result = answer(voter, other, 100.0)
+    assert result.vote.granted
+    assert result.state.stored(LEASE).term == 7
+
+
+def test_a_blank_voter_grants_nothing() -> None:
+    voter = VoterState(name="v", started=0.0, max_ttl=TTL, blank=True)
+    renewal = Renew(lease=LEASE, term=0, holder="a", boot="a1", ttl=TTL, round=2)
+    release = Release(lease=LEASE, term=0, holder="a", boot="a1")
+    for request in (_claim("a", 1), renewal, release):
+        result = answer(voter, request, 100.0)
+        assert not result.vote.granted
+        assert result.state == voter
+
+
+def _blank(started: float = 0.0) -> VoterState:
+    return VoterState(name="v0", started=started, max_ttl=TTL, blank=True)
+
+
+def _lesson(count: int, *, blank: int = 0, term: int = 4) -> dict[str, Terms]:
+    known = [LeaseTerm(lease=LEASE, term=term, holder="a", boot="a1")]
+    return {
+        f"v{n}": Terms(voter=f"v{n}", blank=n <= blank, terms=[] if n <= blank else known)
+        for n in range(1, count + 1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("voters", "heard", "blank", "enough"),
+    [
+        (3, 1, 0, False),
+        (3, 2, 0, True),
+        (3, 2, 1, True),
+        (5, 2, 0, False),
+        (5, 3, 0, True),
+        (5, 3, 1, False),  # the one not heard may be the only one of a majority that remembers
+        (5, 4, 1, True),
+    ],
+)
+def test_a_blank_voter_learns_from_enough_others_that_remember(
+    voters: int, heard: int, blank: int, enough: bool
+) -> None:
+    learnt = learn(_blank(), _lesson(heard, blank=blank), voters, asked_at=TTL)
+    assert learnt.blank != enough
+    assert learnt.stored(LEASE).term == (4 if enough else 0)
+
+
+def test_a_blank_voter_waits_one_ttl_before_it_asks_unless_nobody_remembers_anything() -> None:
+    assert learn(_blank(), _lesson(2), 3, asked_at=TTL - 0.01).blank
+    assert not learn(_blank(), _lesson(2), 3, asked_at=TTL).blank
+    assert not learn(_blank(), _lesson(2, blank=2), 3, asked_at=0.0).blank
+    assert learn(_blank(), _lesson(1, blank=1), 3, asked_at=0.0).blank
+
+
+def test_a_blank_voter_keeps_the_highest_term_told() -> None:
+    replies = {**_lesson(1, term=4), "v2": _lesson(2, term=9)["v2"]}
+    assert learn(_blank(), replies, 3, asked_at=TTL).stored(LEASE).term == 9
+
+
+def test_the_margin_covers_the_drift_that_the_simulation_allows() -> None:
+    assert (1 + MAX_RATE) / (1 - MAX_RATE) < TTL / (TTL - MARGIN)
+    for timing in PROFILES.values():
+        assert timing.ttl / (timing.ttl - timing.margin) > 1.02
+
+
+def _claim(holder: str, term: int, proof: FencedOff | None = None) -> Claim:
+    return Claim(
+        lease=LEASE, term=term, holder=holder, boot=f"{holder}1", ttl=TTL, round=term, proof=proof
+    )
+
+
+def _vote(voter: str, round_: int, stored: LeaseTerm, *, granted: bool = True) -> Vote:
+    return Vote(voter=voter, round=round_, granted=granted, stored=stored)
