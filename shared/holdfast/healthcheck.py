@@ -27,9 +27,7 @@ def main() -> int:
     """0 alive, 1 not, 2 wrongly called."""
     state = os.environ.get("HOLDFAST_STATE")
     if len(sys.argv) != 2 or not state:
-        sys.stderr.write(
-            "usage: HOLDFAST_STATE=FOLDER python -m holdfast.healthcheck SERVICE\n"
-        )
+        sys.stderr.write("usage: HOLDFAST_STATE=FOLDER python -m holdfast.healthcheck SERVICE\n")
         return 2
     return 0 if is_alive(Path(state), sys.argv[1]) else 1
 
