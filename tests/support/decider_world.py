@@ -43,7 +43,7 @@ from holdfast.failover_decider.state import State, initial
 from holdfast.lease import LEADER_LEASE, HolderState, VoterState, answer, node_lease
 from holdfast.ownership import OwnershipRecord
 from holdfast.timing import PROFILES
-from holdfast.wire import GroupReport, HandsPulse, Order, OrderReply, Release
+from holdfast.wire import GroupReport, HandsPulse, MonitorPulse, Order, OrderReply, Release
 
 DELAY = 0.005
 TIMING = PROFILES["standard"]
@@ -74,6 +74,7 @@ class Host:
     lease: HolderState
     groups: dict[str, GroupReport] = field(default_factory=dict)
     alive: bool = True
+    frozen: bool = False
     cut_off: bool = False
     start_fails: bool = False
     stop_fails: bool = False
@@ -233,7 +234,7 @@ class World:
 
     def _order_arrives(self, name: str, order: Order) -> None:
         host = self.hosts[order.node]
-        if not host.alive or not self.reachable(name, order.node):
+        if not host.alive or host.frozen or not self.reachable(name, order.node):
             return
         reply = self._obey(host, order)
         self.after(DELAY, lambda: self.feed(name, OrderAnswered(order, reply)))
@@ -271,6 +272,10 @@ class World:
     def _beat(self, host: Host) -> None:
         if not host.alive or self.hosts[host.name] is not host:
             return
+        if host.frozen:
+            self._monitor_beats(host)
+            self.after(TIMING.pulse_every, lambda: self._beat(host))
+            return
         valid = host.lease.valid(self.now + TIMING.stop_before)
         if host.was_valid and not valid:
             for group, report in host.groups.items():
@@ -287,10 +292,17 @@ class World:
             lease_valid=valid,
             groups=list(host.groups.values()),
         )
+        self._spread(host, pulse)
+        self._monitor_beats(host)
+        self.after(TIMING.pulse_every, lambda: self._beat(host))
+
+    def _monitor_beats(self, host: Host) -> None:
+        self._spread(host, MonitorPulse(node=host.name, boot=host.boot, now=self.now))
+
+    def _spread(self, host: Host, pulse: HandsPulse | MonitorPulse) -> None:
         for name in self.deciders:
             if self.reachable(host.name, name):
                 self.after(DELAY, lambda name=name: self.feed(name, PulseHeard(pulse)))  # type: ignore[misc]
-        self.after(TIMING.pulse_every, lambda: self._beat(host))
 
     def _ask_for_host(self, host: Host, voter: str, request: Any) -> None:
         def arrive() -> None:

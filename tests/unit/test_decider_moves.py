@@ -12,6 +12,7 @@ from holdfast.events.ownership import (
     MoveCompleted,
     MoveFailed,
 )
+from holdfast.failover_decider.messages import Recording
 from holdfast.ownership import Phase
 from tests.support.decider_world import TIMING, World, cluster
 
@@ -143,6 +144,35 @@ def test_lease_only_partition_never_overlaps_and_the_node_returns(world: World) 
     world.run(20.0)
     assert world.record().owner == "alpha", "the node that came back is eligible again"
     assert world.active_overlaps == []
+
+
+def test_frozen_hands_are_fenced_though_the_monitor_beats(world: World) -> None:
+    world.hosts["alpha"].frozen = True
+    world.run(TIMING.ttl - 1.0)
+    assert world.record().phase == Phase.ACTIVE
+    world.run(5.0)
+    assert not world.hosts["alpha"].alive, "nothing but a fence could stop what it runs"
+    assert world.record().owner == "beta"
+    assert world.active_overlaps == []
+
+
+def test_frozen_hands_without_a_fence_device_move_nothing() -> None:
+    world = World(cluster(fencing="lease-only"))
+    world.run(5.0)
+    world.hosts["alpha"].frozen = True
+    world.run(60.0)
+    assert world.record().owner == "alpha"
+    (refusal,) = world.emitted(DecisionRefused)
+    assert refusal.rule == "hands_silent"
+
+
+def test_a_leader_that_cannot_record_leaves_the_lead_to_others(world: World) -> None:
+    world.feed("alpha", Recording(possible=False))
+    world.run(3.0)
+    assert world.leader() == "beta"
+    world.kill("beta")
+    world.run(3.0)
+    assert world.leader() == "gamma", "a decider that cannot record does not stand"
 
 
 def test_escalation_stops_cleanly_then_starts_elsewhere(world: World) -> None:

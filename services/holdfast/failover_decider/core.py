@@ -18,6 +18,7 @@ from holdfast.failover_decider.messages import (
     LeaderSeen,
     OrderAnswered,
     PulseHeard,
+    Recording,
     RecordSeen,
     RecordsLoaded,
     Tick,
@@ -62,6 +63,8 @@ def _take_in(turn: Turn, happened: Input) -> None:
             fencing.on_fence_done(turn, happened)
         case OrderAnswered():
             moves.on_order_answered(turn, happened)
+        case Recording(possible):
+            leadership.on_recording(turn, possible)
         case LeadAsked(request):
             leadership.on_lead_asked(turn, request)
         case _:

@@ -52,9 +52,9 @@ def wanted_off(state: State, node: str) -> bool:
     )
 
 
-def silent_past_ttl(state: State, view: NodeView, now: float) -> bool:
-    """Whether the node has been silent so long that its lease must have run out."""
-    return now - view.heard >= state.timing.ttl
+def silent_past_ttl(state: State, suspicion: Suspicion, now: float) -> bool:
+    """Whether a node has been silent so long that its lease must have run out."""
+    return now - suspicion.since >= state.timing.ttl
 
 
 def on_fence_done(turn: Turn, done: FenceDone) -> None:
@@ -112,7 +112,8 @@ def _seek_proof(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
     if state.cluster.nodes[view.node].fence:
         off = state.leading and wanted_off(state, view.node)
         _run(turn, view, suspicion, "off" if off else "status")
-    elif state.cluster.cluster.fencing == "lease-only" and wanted_off(state, view.node):
+    elif wanted_off(state, view.node) and not suspicion.hands_only:
+        # Without a fence device the cluster is configured lease-only, or `config` had refused it.
         assert view.boot is not None
         proof = LeaseExpired(node=view.node, boot=view.boot)
         turn.set_suspicion(view.node, replace(suspicion, proof=proof, proof_trail=suspicion.trail))

@@ -78,6 +78,20 @@ def step_down(turn: Turn, reason: str, after: Trail | None = None) -> None:
         service_entity(state.place, "failover_decider"),
         after or state.election,
     )
+    _stop_leading(turn)
+
+
+def on_recording(turn: Turn, possible: bool) -> None:
+    """Without a record there is no leading: leave it to a decider whose disk is well."""
+    turn.state = replace(turn.state, recording=possible)
+    if turn.state.leading and not possible:
+        _stop_leading(turn)
+        leadership, release = turn.state.leadership.release()
+        turn.state = replace(turn.state, leadership=leadership)
+        turn.do(AskVoters(release))
+
+
+def _stop_leading(turn: Turn) -> None:
     turn.state = replace(turn.state, leading=False, election=None)
     for view in turn.state.groups.values():
         turn.set_group(GroupView(view.group, view.record, view.revision, moved_at=view.moved_at))
@@ -123,6 +137,8 @@ def _take_up(turn: Turn) -> None:
 
 def _may_stand(turn: Turn) -> bool:
     state = turn.state
+    if not state.recording:
+        return False
     wait = rank(state) * STAND_APART
     suspicion = _deposed(state)
     if suspicion is not None:

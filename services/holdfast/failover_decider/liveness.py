@@ -66,6 +66,8 @@ def _counts_as_alive(view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
         )
     if suspicion is None:
         return True
+    if suspicion.hands_only and not isinstance(pulse, HandsPulse):
+        return False
     switching_off = suspicion.fencing is not None and suspicion.fencing.action == "off"
     return not switching_off and not isinstance(suspicion.proof, FencedOff)
 
@@ -77,8 +79,12 @@ def on_tick(turn: Turn) -> None:
             continue
         if turn.state.leading and view.seen is None:
             _greet(turn, view)
-        if view.suspicion is None and turn.now - view.heard >= turn.state.timing.suspect_after:
+        if view.suspicion is not None:
+            continue
+        if turn.now - view.heard >= turn.state.timing.suspect_after:
             _suspect(turn, turn.node(view.node))
+        elif turn.state.leading and _hands_silent(turn.state, view, turn.now):
+            _suspect(turn, turn.node(view.node), hands_only=True)
 
 
 def must_act(state: State, view: NodeView, now: float) -> bool:
@@ -113,20 +119,34 @@ def _greet(turn: Turn, view: NodeView) -> None:
     turn.set_node(replace(turn.node(view.node), seen=seen))
 
 
-def _suspect(turn: Turn, view: NodeView) -> None:
+def _hands_silent(state: State, view: NodeView, now: float) -> bool:
+    """Whether the hands of an owner are gone for so long that its lease has run out.
+
+    Nobody would then stop its groups: only a fence can, though the node's monitor still beats.
+    """
+    owns = any(
+        group.record.owner == view.node and group.record.boot == view.boot
+        for group in state.groups.values()
+    )
+    return owns and view.hands is not None and now - view.hands_heard >= state.timing.ttl
+
+
+def _suspect(turn: Turn, view: NodeView, *, hands_only: bool = False) -> None:
     if not must_act(turn.state, view, turn.now):
         return
     assert view.boot is not None
-    silent = turn.now - view.heard
+    since = view.hands_heard if hands_only else view.heard
+    silent = turn.now - since
+    whose = "of its hands, though its monitor beats," if hands_only else ""
     signal = turn.emit(
         HealthSignal(
             layer=Layer.HOST_OS,
             node=view.node,
             observer=turn.state.place,
-            probe="pulse",
+            probe="hands" if hands_only else "pulse",
             state=Health.UNKNOWN,
             previous=Health.OK,
-            reason=f"no pulse for {silent:.2f} s",
+            reason=f"no pulse {whose} for {silent:.2f} s".replace("  ", " "),
             instance=view.boot,
             measurements={"silent_seconds": silent},
         ),
@@ -137,5 +157,7 @@ def _suspect(turn: Turn, view: NodeView) -> None:
         node_entity(view.node),
         signal,
     )
-    suspicion = Suspicion(trail=trail, signal=signal.cause, since=view.heard, raised=turn.now)
+    suspicion = Suspicion(
+        trail=trail, signal=signal.cause, since=since, raised=turn.now, hands_only=hands_only
+    )
     turn.set_suspicion(view.node, suspicion)

@@ -99,8 +99,16 @@ class LeadAsked:
     request: LeadRequest
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Events cannot be recorded here, or can again. Who cannot record does not decide."""
+
+    possible: bool
+
+
 Input = (
     Tick
+    | Recording
     | PulseHeard
     | LeaderSeen
     | VoteReceived

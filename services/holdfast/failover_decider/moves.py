@@ -133,7 +133,7 @@ def _ordering(turn: Turn, view: GroupView) -> None:
     owner = _owner(turn, view)
     suspicion = owner.suspicion
     lost = suspicion is not None and (
-        suspicion.proof is not None or silent_past_ttl(turn.state, owner, turn.now)
+        suspicion.proof is not None or silent_past_ttl(turn.state, suspicion, turn.now)
     )
     if owner.boot is not None and owner.boot != view.record.boot:
         report = owner.report(view.group)

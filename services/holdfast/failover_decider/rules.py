@@ -85,8 +85,16 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
     suspicion = owner.suspicion
     if suspicion is None or owner.boot != view.record.boot:
         return None
-    if suspicion.proof is None and not silent_past_ttl(state, owner, now):
+    if suspicion.proof is None and not silent_past_ttl(state, suspicion, now):
         return None
+    if suspicion.hands_only and not state.cluster.nodes[owner.node].fence:
+        return Refusal(
+            "hands_silent",
+            f"the hands of {owner.node} are silent, its monitor is not: what it runs may go on, "
+            "and there is no fence device to end it",
+            suspicion.trail,
+            [suspicion.signal],
+        )
     proven = suspicion.proof_trail is not None
     choice = choose(state, view.group, now, [])
     return Decision(

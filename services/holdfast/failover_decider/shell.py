@@ -8,6 +8,9 @@ from typing import Any, assert_never
 from holdfast import clock, ids, subjects
 from holdfast.bus import BusError, BusTimeout
 from holdfast.bus_errors import Conflict
+from holdfast.events import Health, Layer
+from holdfast.events.fields import service_entity
+from holdfast.events.health import HealthSignal
 from holdfast.failover_decider.core import decide
 from holdfast.failover_decider.fence_agent import fence
 from holdfast.failover_decider.messages import (
@@ -21,6 +24,7 @@ from holdfast.failover_decider.messages import (
     OrderAnswered,
     PrepareStreams,
     PulseHeard,
+    Recording,
     RecordSeen,
     RecordsLoaded,
     RunFence,
@@ -34,6 +38,7 @@ from holdfast.failover_decider.state import initial
 from holdfast.failover_decider.status import status
 from holdfast.failover_decider.voter import Voter
 from holdfast.service import Runtime
+from holdfast.spool import SpoolError
 from holdfast.store import OwnershipStore, ensure_streams, move_stream_leaders
 from holdfast.wire import (
     AdminRequest,
@@ -51,6 +56,7 @@ VOTE_TIMEOUT = 1.0
 ORDER_TIMEOUT = 1.0
 WRITE_TIMEOUT = 3.0
 STREAMS_AGAIN = 0.5
+RECORD_AGAIN = 2.0
 _log = logging.getLogger("holdfast.decider")
 
 
@@ -62,6 +68,7 @@ class Decider:
         self._state = initial(
             runtime.cluster, runtime.timing, runtime.place, runtime.boot, clock.monotonic()
         )
+        self._record_again_at = 0.0
         self._store = OwnershipStore(runtime.bus)
         self._voter = Voter(runtime.bus, runtime.place, runtime.state, runtime.timing, self.feed)
 
@@ -75,13 +82,48 @@ class Decider:
         self._rt.spawn(self._store.watch(self._on_record, self._on_loaded), "watch")
         while not self._rt.stopping.is_set():
             self.feed(Tick())
+            self._try_to_record()
             await asyncio.sleep(TICK)
 
     def feed(self, happened: Input) -> None:
         """One step of the core, and the start of whatever follows from it."""
         self._state, effects = decide(self._state, happened, clock.monotonic(), ids.uuid7)
-        for effect in effects:
-            self._start(effect)
+        try:
+            for effect in effects:
+                self._start(effect)
+        except SpoolError as error:
+            self._cannot_record(error)
+
+    def _cannot_record(self, error: SpoolError) -> None:
+        """What cannot be recorded is not done: the rest of the step is dropped, we step down."""
+        if self._state.recording:
+            _log.critical("this decider leaves the lead to others, and only votes: %s", error)
+        self._record_again_at = clock.monotonic() + RECORD_AGAIN
+        if self._state.recording:
+            self.feed(Recording(possible=False))
+
+    def _try_to_record(self) -> None:
+        """Whether events can be recorded again is found out by recording that they can."""
+        if self._state.recording or clock.monotonic() < self._record_again_at:
+            return
+        entity = service_entity(self._rt.place, self._rt.service)
+        try:
+            self._rt.emit(
+                HealthSignal(
+                    layer=Layer.STORAGE,
+                    node=self._rt.place,
+                    observer=self._rt.place,
+                    probe="spool",
+                    state=Health.OK,
+                    previous=Health.FAILED,
+                    reason="events can be recorded again; this decider may lead again",
+                ),
+                entity=entity,
+            )
+        except SpoolError as error:
+            self._cannot_record(error)
+        else:
+            self.feed(Recording(possible=True))
 
     def _start(self, effect: Effect) -> None:
         match effect:

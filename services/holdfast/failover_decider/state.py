@@ -42,6 +42,8 @@ class Suspicion:
     since: float
     """When it was last heard."""
     raised: float
+    hands_only: bool = False
+    """Its monitor still beats, but its hands, which alone could stop its groups, do not."""
     fencing: Fencing | None = None
     next_fence: float = 0.0
     failures: int = 0
@@ -129,6 +131,7 @@ class State:
     leader_until: float = 0.0
     stand_at: float = 0.0
     records_loaded: bool = False
+    recording: bool = True
     nodes: dict[str, NodeView] = field(default_factory=dict)
     groups: dict[str, GroupView] = field(default_factory=dict)
 

@@ -24,6 +24,11 @@ from holdfast.wire import (
 )
 
 LEARN_AGAIN = 0.5
+STAY_BLANK = 3 * LEARN_AGAIN
+"""Seconds for which the voters of a fresh cluster let each other see that all are blank.
+
+Whoever meets one that is no longer blank waits a ttl instead, which is as safe but slower.
+"""
 _log = logging.getLogger("holdfast.voter")
 
 
@@ -57,12 +62,14 @@ class Voter:
             asked_at = clock.monotonic()
             asked = await asyncio.gather(*(self._ask(other) for other in others))
             replies = {reply.voter: reply for reply in asked if reply is not None}
-            async with self._lock:
-                learnt = learn(self._state, replies, len(voters), asked_at=asked_at)
-                if not learnt.blank:
+            learnt = learn(self._state, replies, len(voters), asked_at=asked_at)
+            if not learnt.blank:
+                if not learnt.terms:
+                    await asyncio.sleep(STAY_BLANK)
+                async with self._lock:
                     await self._store_and_adopt(learnt)
-                    _log.info("this voter has its memory: %d leases", len(learnt.terms))
-                    return
+                _log.info("this voter has its memory: %d leases", len(learnt.terms))
+                return
             await asyncio.sleep(LEARN_AGAIN)
 
     async def _ask(self, other: str) -> Terms | None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Callable
 from typing import Any
 
@@ -110,8 +110,8 @@ class Watcher:
 
 
 async def run(command: list[str], *, timeout: float) -> tuple[int, str]:
-    """Run a command to its end; exit code and standard output. Raises DemoFailed."""
-    process = await _spawn(command)
+    """Run a command to its end; exit code and what it printed. Raises DemoFailed."""
+    process = await _spawn(command, stderr=STDOUT)
     try:
         async with asyncio.timeout(timeout):
             output, _ = await process.communicate()
@@ -123,10 +123,10 @@ async def run(command: list[str], *, timeout: float) -> tuple[int, str]:
 
 
 async def _spawn(
-    command: list[str], stdin: int = asyncio.subprocess.DEVNULL
+    command: list[str], stdin: int = DEVNULL, stderr: int | None = None
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *command, stdin=stdin, stdout=PIPE, limit=2 * MAX_EVENT_BYTES
+        *command, stdin=stdin, stdout=PIPE, stderr=stderr, limit=2 * MAX_EVENT_BYTES
     )
 
 
