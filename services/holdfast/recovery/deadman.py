@@ -4,6 +4,7 @@ A thread of its own: no event loop, no bus, no disk (only /proc), no lock that i
 It is the last line; before it, the groups were told to stop in order.
 """
 
+import signal
 import threading
 
 from holdfast import clock
@@ -76,9 +77,18 @@ class DeadMan:
                     self._changed.wait(min(left, LONGEST_WAIT))
                     continue
                 doomed = dict(self._held)
-            killed = {token for token, workload in doomed.items() if processes.kill(workload)}
+            for token, workload in doomed.items():
+                self._kill(token, workload)
             with self._changed:
-                self._killed |= killed & self._held.keys()
                 # What was forked while we looked is found the next time round.
                 if not self._ending:
                     self._changed.wait(LONGEST_WAIT)
+
+    def _kill(self, token: str, workload: Workload) -> None:
+        present = processes.members(workload)
+        with self._changed:
+            if present and token in self._held:
+                # Noted before the deed, because whoever sees the death may ask at once.
+                self._killed.add(token)
+        for process in present:
+            processes.send(process, signal.SIGKILL)

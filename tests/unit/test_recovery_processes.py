@@ -1,0 +1,184 @@
+"""Finding and ending processes for good, and the switch that does so when all else hangs."""
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast import clock, ids
+from holdfast.recovery import children, processes
+from holdfast.recovery.deadman import DeadMan
+from holdfast.recovery.processes import Process, Workload
+from tests.support.waiting import until
+
+Spawn = Callable[..., Process]
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    """Start a program in a process group of its own; all of them end with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*command: str, token: str = "", ready: bool = False) -> Process:
+        popen = subprocess.Popen(
+            command,
+            env={"PATH": os.defpath, processes.TOKEN_VARIABLE: token},
+            stdout=subprocess.PIPE,
+            process_group=0,
+        )
+        started.append(popen)
+        if ready:
+            assert popen.stdout is not None
+            assert popen.stdout.readline() == b"ready\n"
+        return processes.identify(popen.pid)
+
+    yield start
+    for popen in started:
+        processes.kill(Workload(Process(popen.pid, -1), ""))
+        popen.kill()
+        popen.wait()
+        assert popen.stdout is not None
+        popen.stdout.close()
+
+
+def wait_ended(process: Process, within: float = 10.0) -> None:
+    """Block until it has ended; no event loop runs meanwhile."""
+    fd = processes.open_pidfd(process)
+    if fd is not None:
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            assert poll.poll(within * 1000), "it did not end"
+        finally:
+            os.close(fd)
+
+
+def test_members_are_the_group_and_the_bearers_of_the_token(spawn: Spawn) -> None:
+    token = ids.uuid7()
+    script = "setsid sleep 1000 & sleep 1000 & echo ready; wait"
+    leader = spawn("/bin/sh", "-c", script, token=token, ready=True)
+    other = spawn("/bin/sleep", "1000", token=ids.uuid7())
+    found = processes.members(Workload(leader, token))
+    assert leader in found
+    assert other not in found
+    assert len(found) == 3
+    assert processes.members(Workload(None, "")) == []
+    assert processes.kill(Workload(None, token))
+    wait_ended(leader)
+    for process in found:
+        wait_ended(process)
+    assert not processes.kill(Workload(leader, token))
+
+
+def test_a_reused_pid_is_somebody_else(spawn: Spawn) -> None:
+    now = spawn("/bin/sleep", "1000")
+    before = Process(now.pid, now.ticks - 1)
+    assert processes.alive(now)
+    assert not processes.alive(before)
+    assert processes.open_pidfd(before) is None
+    assert processes.members(Workload(before, "")) == []
+    processes.send(before, signal.SIGKILL)
+    assert processes.alive(now)
+
+
+@pytest.mark.parametrize("text", ["", "epoch:5.1x", "7", "a:1", "-1:5", "epoch:5"])
+def test_other_instances_are_no_process(text: str) -> None:
+    assert processes.parse_instance(text) is None
+    assert processes.parse_instance("12:345") == Process(12, 345)
+
+
+async def test_wait_gone_sees_the_last_one_end(spawn: Spawn) -> None:
+    token = ids.uuid7()
+    leader = spawn("/bin/sh", "-c", "sleep 1000 & echo ready; wait", token=token, ready=True)
+    workload = Workload(leader, token)
+    assert not await processes.wait_gone(workload, 0.05)
+    os.kill(leader.pid, signal.SIGKILL)
+    assert not await processes.wait_gone(workload, 0.05), "its child is still there"
+    processes.kill(workload)
+    assert await processes.wait_gone(workload, 10.0)
+
+
+def test_the_switch_needs_no_event_loop(spawn: Spawn) -> None:
+    dead_man = DeadMan()
+    token = ids.uuid7()
+    script = "trap '' TERM; echo ready; exec sleep 1000"
+    process = spawn("/bin/sh", "-c", script, token=token, ready=True)
+    dead_man.arm(clock.monotonic() + 3600.0)
+    dead_man.hold(token, process)
+    dead_man.start()
+    try:
+        assert processes.alive(process)
+        dead_man.arm(clock.monotonic() + 0.2)
+        wait_ended(process)
+        assert dead_man.drop(token), "it must say that it was the one"
+        assert not dead_man.drop(token)
+    finally:
+        dead_man.close()
+
+
+def test_what_is_born_after_the_end_dies_at_once(spawn: Spawn) -> None:
+    dead_man = DeadMan()
+    dead_man.start()
+    try:
+        token = ids.uuid7()
+        process = spawn("/bin/sleep", "1000", token=token)
+        dead_man.hold(token, process)
+        wait_ended(process)
+    finally:
+        dead_man.close()
+
+
+def test_closing_the_switch_kills_nothing(spawn: Spawn) -> None:
+    dead_man = DeadMan()
+    dead_man.arm(clock.monotonic() + 3600.0)
+    dead_man.start()
+    process = spawn("/bin/sleep", "1000")
+    dead_man.hold("token", process)
+    dead_man.close()
+    assert processes.alive(process)
+
+
+async def test_a_start_given_up_leaves_no_process(tmp_path: Path) -> None:
+    born: list[Process] = []
+    task = asyncio.create_task(
+        children.launch(
+            ["/bin/sleep", "1000"],
+            environment={},
+            directory=None,
+            log=tmp_path / "log",
+            born=born.append,
+        )
+    )
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: bool(born))
+    await until(lambda: not Path(f"/proc/{born[0].pid}").exists(), what="killed and reaped")
+
+
+async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await children.launch(
+            ["/no/such/program"], environment={}, directory=None, log=tmp_path / "log"
+        )
+
+
+async def test_the_log_is_bounded_at_the_next_start(tmp_path: Path) -> None:
+    log = tmp_path / "web.server.log"
+    log.write_bytes(b"x" * (children.MAX_LOG_BYTES + 1))
+    child = await children.launch(
+        ["/bin/sh", "-c", "echo first; echo last words"],
+        environment=children.clean_environment(),
+        directory=None,
+        log=log,
+    )
+    await asyncio.wait_for(child.ended.wait(), 10.0)
+    assert children.last_line(log) == "last words"
+    assert (tmp_path / "web.server.log.1").stat().st_size > children.MAX_LOG_BYTES
+    assert child.how() == "it exited with 0"
