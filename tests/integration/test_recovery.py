@@ -257,3 +257,36 @@ async def test_a_new_boot_reports_stopped_at_the_old_epoch(alpha: Host) -> None:
     assert (await alpha.group("stopped")).epoch == 7
     assert not (await alpha.order("start", 7, "b", boot="boot-2")).accepted
     assert not (await alpha.order("start", 8, "c", boot=BOOT)).accepted
+
+
+async def test_without_a_bus_it_stops_in_time(alpha: Host, nats_server: NatsServer) -> None:
+    await alpha.done("start", 1, "a")
+    pid = await alpha.pid()
+    nats_server.kill()
+    promised = alpha.voters.states["witness"].promised_until["node/alpha"]
+    await until(lambda: not alive(pid), within=PATIENCE, what="the self-stop")
+    assert clock.monotonic() < promised
+    nats_server.start()
+    await alpha.leased()
+    stopped = await alpha.event(GroupStopped)
+    assert stopped.correlationid == (await alpha.event(LeaseLost)).correlationid
+
+
+async def test_what_cannot_be_stored_is_not_promised_but_a_stop_stops(
+    alpha: Host, tmp_path: Path
+) -> None:
+    await alpha.done("start", 1, "a")
+    pid = await alpha.pid()
+    groups = tmp_path / "state" / "recovery" / "groups"
+    groups.rename(groups.with_name("away"))
+    reply = await alpha.order("stop", 1, "b")
+    assert not reply.accepted
+    assert "journal cannot be written" in reply.error
+    await until(lambda: not alive(pid), within=PATIENCE, what="stopped all the same")
+    assert "journal" in (await alpha.group("unknown")).reason
+    assert not (await alpha.order("start", 2, "c")).accepted
+    await until(lambda: bool(alpha.all(ResourceFailed)), within=PATIENCE, what="no start")
+    groups.with_name("away").rename(groups)
+    await alpha.group("failed")
+    await alpha.done("start", 3, "d")
+    assert await alpha.pid() != pid
