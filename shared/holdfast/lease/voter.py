@@ -85,7 +85,15 @@ def learn(
 
 
 def _renew(state: VoterState, request: Renew, now: float) -> Answer:
+    """Promise again. A voter that missed the claim, because it was down, catches up.
+
+    Only a holder that a majority granted its term renews it. Each of that majority had no promise
+    outstanding, so no older holder can count on ours any more. Without this, a lease would rest on
+    the rest of the voters until somebody claims it anew, and nobody would.
+    """
     stored = state.stored(request.lease)
+    if request.term > stored.term:
+        return _adopt(state, request, now)
     if (request.term, request.holder, request.boot) != (stored.term, stored.holder, stored.boot):
         return _refuse(state, request, f"term {stored.term} belongs to {stored.holder or 'nobody'}")
     return _grant(_promise(state, request, now), request)
@@ -105,9 +113,17 @@ def _claim(state: VoterState, request: Claim, now: float) -> Answer:
     own = (request.holder, request.boot) == (stored.holder, stored.boot)
     if now < free_at and not own and not _proven_dead(request, stored):
         return _refuse(state, request, "a promise to the holder is outstanding", free_at - now)
+    return _adopt(state, request, now)
+
+
+def _adopt(state: VoterState, request: Renew | Claim, now: float) -> Answer:
+    """Store the term that the request is about, and promise."""
+    wanted = LeaseTerm(
+        lease=request.lease, term=request.term, holder=request.holder, boot=request.boot
+    )
     rounds = {k: v for k, v in state.promised_round.items() if k != request.lease}
-    claimed = replace(state, terms={**state.terms, request.lease: wanted}, promised_round=rounds)
-    return _grant(_promise(claimed, request, now), request, store=wanted)
+    adopted = replace(state, terms={**state.terms, request.lease: wanted}, promised_round=rounds)
+    return _grant(_promise(adopted, request, now), request, store=wanted)
 
 
 def _release(state: VoterState, request: Release) -> Answer:
