@@ -5,6 +5,7 @@ holders die and come back; clocks have offsets and rates of their own, within th
 """
 
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from holdfast.lease import HolderState, VoterState, answer, learn
 from holdfast.wire import Claim, FencedOff, Release, Renew, Terms, Vote
@@ -171,6 +172,13 @@ class World:
         while self.flights:
             self.deliver(0)
 
+    def deliver_to(self, voters: set[int], *, to: str) -> None:
+        """What is in flight between these voters and a holder arrives; the rest stays."""
+        while ready := [
+            n for n, f in enumerate(self.flights) if f.voter in voters and f.holder == to
+        ]:
+            self.deliver(ready[-1])
+
     def believers(self) -> list[str]:
         """Who believes now that the lease is its own."""
         return [name for name, holder in self.holders.items() if holder.valid(self.now)]
@@ -210,3 +218,73 @@ def world(voters: int, holders: int, clocks: list[Clock]) -> World:
 def even_clocks(count: int) -> list[Clock]:
     """Clocks that all show true time."""
     return [Clock(0.0, 1.0)] * count
+
+
+class Storm:
+    """Chance as the adversary: holders come and go, links and machines fail, time creeps on.
+
+    Failures come in spells, because a schedule of independent small accidents lets nobody win.
+    """
+
+    def __init__(self, world: World, chance: Random) -> None:
+        self._world, self._chance = world, chance
+        self._active = set(world.holders)
+        self._cut: dict[str, set[int]] = {name: set() for name in world.holders}
+
+    def step(self) -> None:
+        """A moment passes; whatever happens in it, happens."""
+        w, chance = self._world, self._chance
+        w.now += chance.choice([0.0, 0.02, 0.1, 0.1, 0.3, 0.3, 1.0])
+        if chance.random() < 0.01:
+            w.now += TTL
+        if chance.random() < 0.1:
+            self._change_spell()
+        if chance.random() < 0.15:
+            self._accident()
+        self._overtake()
+        for name in chance.sample(sorted(self._active), len(self._active)):
+            if chance.random() < 0.6:
+                w.request(name)
+                reached = set(range(len(w.voters))) - self._cut[name]
+                w.deliver_to(reached, to=name)
+        if chance.random() < 0.5:
+            w.flights = [f for f in w.flights if chance.random() < 0.5]
+        del w.flights[:-200]
+
+    def _change_spell(self) -> None:
+        """Another set of holders tries, and others of their links are cut."""
+        chance, names = self._chance, sorted(self._world.holders)
+        self._active = set(chance.sample(names, chance.randint(1, len(names))))
+        voters = range(len(self._world.voters))
+        for name in names:
+            self._cut[name] = {voter for voter in voters if chance.random() < 0.3}
+
+    def _overtake(self) -> None:
+        """Old messages arrive, some of them twice."""
+        for _ in range(self._chance.choice([0, 0, 1, 3])):
+            keep = self._chance.random() < 0.2
+            self._world.deliver(self._chance.randrange(1000), keep=keep)
+
+    def _accident(self) -> None:
+        w, chance = self._world, self._chance
+        name = chance.choice(sorted(w.holders))
+        voter = chance.randrange(len(w.voters))
+        match chance.choice(["release", "restart", "reboot", "fence", "crash", "forget", "teach"]):
+            case "release":
+                w.release(name)
+            case "restart":
+                w.restart(name)
+            case "reboot":
+                w.reboot(name)
+            case "fence":
+                others = [other for other in sorted(w.holders) if other != name]
+                w.request(name, proof_about=chance.choice(others))
+                w.deliver_all()
+            case "crash":
+                w.crash(voter, forget=False)
+            case "forget":
+                w.crash(voter, forget=True)
+            case _:
+                pass
+        for blank in range(len(w.voters)):
+            chance.choice([w.ask_to_teach, w.hear_lesson])(blank)

@@ -6,6 +6,7 @@ from pathlib import Path
 import nkeys  # type: ignore[import-untyped]
 from nacl.signing import SigningKey
 
+from holdfast.console.credentials import public_key
 from holdfast.console.permissions import grant
 
 
@@ -15,7 +16,7 @@ def authorization(users: list[str], folder: Path) -> str:
     for user in users:
         seed = nkeys.encode_seed(bytes(SigningKey.generate()), nkeys.PREFIX_BYTE_USER)
         (folder / f"{user}.nk").write_bytes(seed)
-        public = str(nkeys.from_seed(bytearray(seed)).public_key, "ascii")
+        public = public_key(folder / f"{user}.nk")
         allowed = grant(user)
         publish = {"allow": allowed.publish} if allowed.publish else {"deny": [">"]}
         permissions = {"publish": publish, "subscribe": {"allow": allowed.subscribe}}

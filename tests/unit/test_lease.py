@@ -1,6 +1,6 @@
 """Leases: at no moment do two holders of one lease both believe it valid, whatever happens."""
 
-from typing import Any
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from tests.support.lease_world import (
     MAX_RATE,
     TTL,
     Clock,
-    World,
+    Storm,
     even_clocks,
     world,
 )
@@ -25,77 +25,37 @@ CLOCKS = st.builds(
     offset=st.floats(0, 10_000),
     rate=st.floats(1 - MAX_RATE, 1 + MAX_RATE),
 )
-INDEX = st.integers(0, 50)
-ACTIONS = st.one_of(
-    st.tuples(st.just("advance"), st.floats(0.01, 3.0)),
-    st.tuples(st.just("advance"), st.sampled_from([TTL - MARGIN, TTL, TTL * 1.02])),
-    st.tuples(st.just("request"), INDEX),
-    st.tuples(st.just("round"), INDEX),
-    st.tuples(st.just("round"), INDEX),
-    st.tuples(st.just("deliver"), INDEX),
-    st.tuples(st.just("deliver"), INDEX),
-    st.tuples(st.just("repeat"), INDEX),
-    st.tuples(st.just("drop"), INDEX),
-    st.tuples(st.just("release"), INDEX),
-    st.tuples(st.just("restart"), INDEX),
-    st.tuples(st.just("reboot"), INDEX),
-    st.tuples(st.just("fence"), INDEX),
-    st.tuples(st.just("crash"), INDEX),
-    st.tuples(st.just("forget"), INDEX),
-    st.tuples(st.just("ask"), INDEX),
-    st.tuples(st.just("lesson"), INDEX),
-    st.tuples(st.just("all"), INDEX),
-)
-
-
-def step(w: World, action: str, value: Any) -> None:
-    names = list(w.holders)
-    if action == "advance":
-        w.now += value
-        return
-    who, voter = names[value % len(names)], value % len(w.voters)
-    other = names[(value + 1) % len(names)]
-    match action:
-        case "request":
-            w.request(who)
-        case "round":
-            w.request(who)
-            w.deliver_all()
-        case "deliver":
-            w.deliver(value)
-        case "repeat":
-            w.deliver(value, keep=True)
-        case "drop":
-            w.drop(value)
-        case "release":
-            w.release(who)
-        case "restart":
-            w.restart(who)
-        case "reboot":
-            w.reboot(who)
-        case "fence":
-            w.request(who, proof_about=other)
-        case "crash" | "forget":
-            w.crash(voter, forget=action == "forget")
-        case "ask":
-            w.ask_to_teach(voter)
-        case "lesson":
-            w.hear_lesson(voter)
-        case "all":
-            w.deliver_all()
-        case _:
-            raise AssertionError(action)
 
 
 @pytest.mark.parametrize(("voters", "holders"), [(3, 2), (3, 3), (5, 2), (5, 3)])
-@given(data=st.data())
-@settings(max_examples=300, deadline=None)
-def test_never_two_believers(voters: int, holders: int, data: st.DataObject) -> None:
-    count = voters + holders
-    w = world(voters, holders, data.draw(st.lists(CLOCKS, min_size=count, max_size=count)))
-    for action, value in data.draw(st.lists(ACTIONS, max_size=60)):
-        step(w, action, value)
-        assert len(w.believers()) <= 1, (action, value)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_never_two_believers(voters: int, holders: int, seed: int) -> None:
+    chance = Random(seed)
+    clocks = [
+        Clock(chance.uniform(0, 10_000), 1 + chance.choice([-MAX_RATE, 0, MAX_RATE]))
+        for _ in range(voters + holders)
+    ]
+    w = world(voters, holders, clocks)
+    storm = Storm(w, chance)
+    for number in range(300):
+        storm.step()
+        assert len(w.believers()) <= 1, (seed, number)
+
+
+def test_the_storm_is_no_calm() -> None:
+    """The test above would pass if nobody ever held the lease: they do, and it changes hands."""
+    held: set[str] = set()
+    grants = 0
+    for seed in range(20):
+        w = world(3, 3, even_clocks(6))
+        storm = Storm(w, Random(seed))
+        for _ in range(300):
+            storm.step()
+            held.update(w.believers())
+        grants += w.grants
+    assert held == {"a", "b", "c"}
+    assert grants > 500
 
 
 @given(st.lists(CLOCKS, min_size=5, max_size=5), st.lists(st.floats(0.01, 1.9), max_size=30))
@@ -225,7 +185,6 @@ def test_a_dead_processs_late_release_does_not_undo_its_successors_claim() -> No
     w.release("a")
     late, w.flights = w.flights, []
     w.restart("a")
-    w.holders["a"].state = _knowing(w.holders["a"].state, 0)
     w.request("a")
     w.flights = w.flights[:2]
     w.deliver_all()
@@ -236,12 +195,6 @@ def test_a_dead_processs_late_release_does_not_undo_its_successors_claim() -> No
         w.request("b")
         w.deliver_all()
     assert w.believers() == ["a"]
-
-
-def _knowing(state: HolderState, highest: int) -> HolderState:
-    from dataclasses import replace
-
-    return replace(state, highest_seen=highest)
 
 
 def test_a_forgotten_vote_is_not_given_twice() -> None:
