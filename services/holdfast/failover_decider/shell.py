@@ -76,7 +76,7 @@ class Decider:
         """Vote, listen and decide until the service is stopped."""
         bus = self._rt.bus
         await self._voter.serve()
-        await bus.subscribe(subjects.PULSES, Pulse, lambda pulse: self.feed(PulseHeard(pulse)))
+        await bus.subscribe(subjects.PULSES, Pulse, self._on_pulse)
         await bus.serve(subjects.admin("decider"), AdminRequest, self._on_admin)
         self._rt.spawn(self._voter.learn(self._rt.cluster.cluster.voters), "learn")
         self._rt.spawn(self._store.watch(self._on_record, self._on_loaded), "watch")
@@ -213,6 +213,9 @@ class Decider:
             await move_stream_leaders(self._rt.bus, set(away_from))
         except BusError as error:
             _log.warning("stream leaders stay where they are: %s", error)
+
+    def _on_pulse(self, pulse: Pulse) -> None:
+        self.feed(PulseHeard(pulse))
 
     def _on_record(self, record: Any, revision: int) -> None:
         self.feed(RecordSeen(record, revision))

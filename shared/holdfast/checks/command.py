@@ -1,8 +1,8 @@
 """The command check: a program exits with 0 within its deadline.
 
-It runs in a session, and so a process group, of its own, which is killed whole when the program
-ends, hangs or is no longer wanted; only a grandchild that makes a session of its own escapes. The
-group is killed while its leader is still unreaped, so its number cannot belong to anybody else.
+It runs in a process group of its own, which is killed whole when the program ends, hangs or is no
+longer wanted; only a grandchild that leaves the group escapes. It stays in the host's session, by
+which a host that is simulated on a shared machine is fenced. The group is killed while its leader is still unreaped, so its number cannot belong to anybody else.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class _Program:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            process_group=0,
         )
         self.pid = self._process.pid
         self.ended = asyncio.Event()
