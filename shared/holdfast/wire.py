@@ -269,7 +269,16 @@ class LeadRequest(_Message, frozen=True, kw_only=True, tag="lead"):
     operator: Annotated[str, Meta(max_length=100)]
 
 
-AdminRequest = StatusRequest | LeadRequest
+class GroupRequest(_Message, frozen=True, kw_only=True, tag="group"):
+    """An operator's word about one group: move it, stop it and keep it stopped, start it again."""
+
+    action: Literal["switchover", "stop", "start"]
+    group: GroupName
+    target: NodeName | None = None
+    operator: Annotated[str, Meta(max_length=100)]
+
+
+AdminRequest = StatusRequest | LeadRequest | GroupRequest
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,6 +312,13 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     leader_term: Term
     nodes: list[NodeStatus]
     groups: list[GroupStatus]
+
+
+class Begun(_Message, frozen=True, kw_only=True, tag="begun"):
+    """A request was decided and is being carried out; `incident` leads to all that follows."""
+
+    incident: EventId
+    target: NodeName | None
 
 
 class Refused(_Message, frozen=True, kw_only=True, tag="refused"):

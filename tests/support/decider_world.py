@@ -22,6 +22,7 @@ from holdfast.config.model import (
 from holdfast.events import Draft, EventData
 from holdfast.failover_decider.core import decide
 from holdfast.failover_decider.messages import (
+    Answer,
     AskVoters,
     Effect,
     Emit,
@@ -43,7 +44,16 @@ from holdfast.failover_decider.state import State, initial
 from holdfast.lease import LEADER_LEASE, HolderState, VoterState, answer, node_lease
 from holdfast.ownership import OwnershipRecord
 from holdfast.timing import PROFILES
-from holdfast.wire import GroupReport, HandsPulse, MonitorPulse, Order, OrderReply, Release
+from holdfast.wire import (
+    Begun,
+    GroupReport,
+    HandsPulse,
+    MonitorPulse,
+    Order,
+    OrderReply,
+    Refused,
+    Release,
+)
 
 DELAY = 0.005
 TIMING = PROFILES["standard"]
@@ -94,6 +104,7 @@ class World:
         self.fence_says: dict[str, Callable[[str], tuple[str, str]]] = {}
         self.active_overlaps: list[str] = []
         self.store_stalled_until = 0.0
+        self.answers: dict[int, Begun | Refused] = {}
         names = file.cluster.voters
         self.voters = {n: VoterState(name=n, started=0.0, max_ttl=TIMING.ttl) for n in names}
         self.deciders: dict[str, State | None] = {}
@@ -178,6 +189,8 @@ class World:
                 self.after(DELAY, lambda: self._write(name, record, revision))
             case RunFence(node, boot, action):
                 self.after(0.1, lambda: self._fence(name, node, boot, action))
+            case Answer(number, reply):
+                self.answers[number] = reply
             case SendOrder(order):
                 self.after(DELAY, lambda: self._order_arrives(name, order))
             case _:

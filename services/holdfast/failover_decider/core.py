@@ -9,10 +9,11 @@ dead, then what each group needs.
 
 from typing import assert_never
 
-from holdfast.failover_decider import fencing, leadership, liveness, moves, writing
+from holdfast.failover_decider import fencing, leadership, liveness, moves, requests, writing
 from holdfast.failover_decider.messages import (
     Effect,
     FenceDone,
+    GroupAsked,
     Input,
     LeadAsked,
     LeaderSeen,
@@ -63,6 +64,8 @@ def _take_in(turn: Turn, happened: Input) -> None:
             fencing.on_fence_done(turn, happened)
         case OrderAnswered():
             moves.on_order_answered(turn, happened)
+        case GroupAsked():
+            requests.on_group_asked(turn, happened)
         case Recording(possible):
             leadership.on_recording(turn, possible)
         case LeadAsked(request):

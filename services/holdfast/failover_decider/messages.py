@@ -6,13 +6,16 @@ from typing import Literal
 from holdfast.events import Draft
 from holdfast.ownership import OwnershipRecord
 from holdfast.wire import (
+    Begun,
     Claim,
+    GroupRequest,
     HandsPulse,
     LeadRequest,
     LeaseTerm,
     MonitorPulse,
     Order,
     OrderReply,
+    Refused,
     Release,
     Renew,
     Vote,
@@ -106,8 +109,17 @@ class Recording:
     possible: bool
 
 
+@dataclass(frozen=True, slots=True)
+class GroupAsked:
+    """An operator wants something of a group; ends in one Answer with the same number."""
+
+    number: int
+    request: GroupRequest
+
+
 Input = (
     Tick
+    | GroupAsked
     | Recording
     | PulseHeard
     | LeaderSeen
@@ -173,4 +185,14 @@ class MoveStreamLeaders:
     away_from: frozenset[str]
 
 
-Effect = Emit | AskVoters | Write | RunFence | SendOrder | PrepareStreams | MoveStreamLeaders
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to an operator."""
+
+    number: int
+    reply: Begun | Refused
+
+
+Effect = (
+    Answer | Emit | AskVoters | Write | RunFence | SendOrder | PrepareStreams | MoveStreamLeaders
+)

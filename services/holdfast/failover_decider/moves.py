@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from holdfast.events.fields import group_entity
-from holdfast.events.ownership import MoveFailed
+from holdfast.events.ownership import MoveFailed, MoveKind
 from holdfast.failover_decider import fencing, rules
 from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.messages import OrderAnswered
@@ -187,10 +187,18 @@ def _start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
     """The old owner is surely out: order the start on the best node left, or hold the group."""
     intent = view.record.intent
     assert intent is not None
-    choice = choose(turn.state, view.group, turn.now, intent.tried)
+    if intent.kind == MoveKind.STOP:
+        stopped = next_intent(turn, view, finished)
+        text = "an operator stopped it; `holdfast start` starts it again"
+        write(
+            turn,
+            view,
+            _changed(view, phase=Phase.HELD, owner=None, boot=None, intent=stopped, reason=text),
+        )
+        return
+    choice = choose(turn.state, view.group, turn.now, intent.tried, intent.target)
     if choice.target is None:
-        reasons = "; ".join(f"{a.choice}: {a.rejected_because}" for a in choice.alternatives)
-        text = f"no node may run it: {reasons}"[:1000]
+        text = f"no node may run it: {choice.reasons()}"[:1000]
         held = next_intent(turn, view, finished, target=None)
         record = _changed(view, phase=Phase.HELD, owner=None, boot=None, intent=held, reason=text)
     else:

@@ -15,11 +15,19 @@ class Choice:
     target: str | None
     alternatives: list[Alternative]
 
+    def reasons(self, node: str | None = None) -> str:
+        """Why not, in words: of one node, or of all that were passed over."""
+        said = [a for a in self.alternatives if node in (None, a.choice)] or self.alternatives
+        return "; ".join(f"{a.choice}: {a.rejected_because}" for a in said)
 
-def choose(state: State, group: str, now: float, tried: list[str]) -> Choice:
-    """The first node of the group's preference that may run it; healthy ones before degraded.
 
-    `tried` are boots on which the group already failed in this move.
+def choose(
+    state: State, group: str, now: float, tried: list[str], wanted: str | None = None
+) -> Choice:
+    """The wanted node if it may run the group, else the first of the group's preference that may.
+
+    Healthy nodes come before degraded ones. `tried` are boots on which the group already failed
+    in this move.
     """
     rejected: list[Alternative] = []
     eligible: list[NodeView] = []
@@ -32,10 +40,10 @@ def choose(state: State, group: str, now: float, tried: list[str]) -> Choice:
             rejected.append(Alternative(choice=name, rejected_because=reason))
     if not eligible:
         return Choice(None, rejected)
-    best = min(eligible, key=lambda view: bool(_complaints(view)))
+    best = min(eligible, key=lambda view: (view.node != wanted, bool(_complaints(view))))
     for view in eligible:
         if view is not best:
-            complaints = _complaints(view) or [f"{best.node} comes before it in the preference"]
+            complaints = _complaints(view) or [f"{best.node} comes before it"]
             rejected.append(Alternative(choice=view.node, rejected_because=complaints[0]))
     return Choice(best.node, rejected)
 

@@ -54,6 +54,8 @@ Rule = Callable[[State, GroupView, float], Verdict]
 def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
     """A group that nobody runs is started on its first node, if that one appears in time."""
     record = view.record
+    if record.intent is not None and record.intent.kind == MoveKind.STOP:
+        return None  # an operator stopped it, and an operator starts it
     tried = record.intent.tried if record.phase == Phase.HELD and record.intent else []
     choice = choose(state, view.group, now, tried)
     if choice.target is None:
@@ -192,8 +194,7 @@ def _start_again(state: State, view: GroupView, now: float, rule: str, after: Tr
 
 
 def _nowhere(rule: str, choice: Choice, after: Trail) -> Refusal:
-    reasons = "; ".join(f"{a.choice}: {a.rejected_because}" for a in choice.alternatives)
-    return Refusal(rule, f"no node may run it: {reasons}"[:1000], after, [after.cause])
+    return Refusal(rule, f"no node may run it: {choice.reasons()}"[:1000], after, [after.cause])
 
 
 def _owner(state: State, view: GroupView) -> NodeView:

@@ -1,6 +1,7 @@
 """The decider's shell: feeds the core what happens and carries out what follows."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Coroutine
 from typing import Any, assert_never
@@ -14,10 +15,12 @@ from holdfast.events.health import HealthSignal
 from holdfast.failover_decider.core import decide
 from holdfast.failover_decider.fence_agent import fence
 from holdfast.failover_decider.messages import (
+    Answer,
     AskVoters,
     Effect,
     Emit,
     FenceDone,
+    GroupAsked,
     Input,
     LeadAsked,
     MoveStreamLeaders,
@@ -42,12 +45,15 @@ from holdfast.spool import SpoolError
 from holdfast.store import OwnershipStore, ensure_streams, move_stream_leaders
 from holdfast.wire import (
     AdminRequest,
+    Begun,
+    GroupRequest,
     LeadRequest,
     LeaseReply,
     OrderReply,
     Pulse,
     Refused,
     StatusReply,
+    StatusRequest,
     Vote,
 )
 
@@ -69,6 +75,8 @@ class Decider:
             runtime.cluster, runtime.timing, runtime.place, runtime.boot, clock.monotonic()
         )
         self._record_again_at = 0.0
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, Begun | Refused] = {}
         self._store = OwnershipStore(runtime.bus)
         self._voter = Voter(runtime.bus, runtime.place, runtime.state, runtime.timing, self.feed)
 
@@ -127,6 +135,8 @@ class Decider:
 
     def _start(self, effect: Effect) -> None:
         match effect:
+            case Answer(number, reply):
+                self._answers[number] = reply
             case Emit(draft):
                 self._rt.outbox.emit(draft)
             case AskVoters(request):
@@ -223,16 +233,24 @@ class Decider:
     def _on_loaded(self) -> None:
         self.feed(RecordsLoaded())
 
-    async def _on_admin(self, request: AdminRequest) -> StatusReply | Refused | None:
+    async def _on_admin(
+        self, request: StatusRequest | LeadRequest | GroupRequest
+    ) -> StatusReply | Begun | Refused | None:
         if not self._state.leading:
             return None  # whoever leads answers
-        if isinstance(request, LeadRequest):
-            if request.place not in self._rt.cluster.cluster.voters:
-                return Refused(reason=f"{request.place} is not a voter of this cluster")
-            reply = status(self._state, clock.monotonic())
-            self.feed(LeadAsked(request))
-            return reply
-        return status(self._state, clock.monotonic())
+        match request:
+            case StatusRequest():
+                return status(self._state, clock.monotonic())
+            case GroupRequest():
+                number = next(self._numbers)
+                self.feed(GroupAsked(number, request))
+                return self._answers.pop(number, Refused(reason="it cannot be recorded here"))
+            case LeadRequest(place=place) if place not in self._rt.cluster.cluster.voters:
+                return Refused(reason=f"{place} is not a voter of this cluster")
+            case LeadRequest():
+                reply = status(self._state, clock.monotonic())
+                self.feed(LeadAsked(request))
+                return reply
 
 
 async def main(runtime: Runtime) -> None:

@@ -47,7 +47,8 @@ def _group(state: State, view: GroupView) -> GroupStatus:
         group=view.group,
         owner=record.owner,
         epoch=record.epoch,
-        phase=record.phase,
+        # What is being stored now is already decided, and what an operator wants to see.
+        phase=(view.writing or record).phase,
         reported=report.state if report else "",
         reason=record.reason or view.refused[1] or (report.reason if report else ""),
     )

@@ -234,7 +234,7 @@ def _completed(turn: Turn, fresh: GroupView, before: GroupView, intent: Intent) 
         group_entity(fresh.group),
         fresh.changed,
     )
-    if intent.kind != MoveKind.FAILOVER:
+    if intent.kind in (MoveKind.RELOCATE, MoveKind.START):
         turn.set_group(replace(fresh, moved_at=(*fresh.moved_at, turn.now)[-100:]))
     owners = frozenset(g.record.owner for g in turn.state.groups.values() if g.record.owner)
     turn.do(MoveStreamLeaders(away_from=owners))

@@ -2,7 +2,8 @@
 
 It runs in a process group of its own, which is killed whole when the program ends, hangs or is no
 longer wanted; only a grandchild that leaves the group escapes. It stays in the host's session, by
-which a host that is simulated on a shared machine is fenced. The group is killed while its leader is still unreaped, so its number cannot belong to anybody else.
+which a host that is simulated on a shared machine is fenced. The group is killed while its leader
+is still unreaped, so its number cannot belong to anybody else.
 """
 
 import asyncio

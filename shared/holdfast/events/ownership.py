@@ -27,6 +27,8 @@ class MoveKind(StrEnum):
     START = "start"
     FAILOVER = "failover"
     RELOCATE = "relocate"
+    SWITCHOVER = "switchover"
+    STOP = "stop"
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,111 @@
+"""What operators ask of a group: rules `operator_switchover`, `operator_stop`, `operator_start`.
+
+A request is the root of its incident, as a health signal is. It gets an answer at once: begun, or
+refused with the reason; both are on the record.
+"""
+
+from holdfast.events.fields import group_entity
+from holdfast.events.ownership import MoveKind
+from holdfast.events.system import OperatorRequest
+from holdfast.failover_decider.messages import Answer, GroupAsked
+from holdfast.failover_decider.placement import choose
+from holdfast.failover_decider.rules import Decision, Refusal
+from holdfast.failover_decider.state import GroupView, State, Trail
+from holdfast.failover_decider.turn import Turn
+from holdfast.failover_decider.writing import carry_out
+from holdfast.ownership import Phase
+from holdfast.wire import Begun, GroupRequest, Refused
+
+
+def on_group_asked(turn: Turn, asked: GroupAsked) -> None:
+    """Decide on an operator's request and answer it."""
+    request = asked.request
+    view = turn.state.groups.get(request.group)
+    if view is None:
+        text = f"there is no group {request.group} in the cluster file"
+        turn.do(Answer(asked.number, Refused(reason=text)))
+        return
+    root = turn.emit(
+        OperatorRequest(
+            operator=request.operator,
+            request=request.action,
+            arguments={"target": request.target} if request.target else {},
+        ),
+        group_entity(request.group),
+    )
+    verdict = _judge(turn.state, view, request, root, turn.now)
+    carry_out(turn, view, verdict)
+    match verdict:
+        case Decision():
+            turn.do(Answer(asked.number, Begun(incident=root.incident, target=verdict.target)))
+        case Refusal():
+            turn.do(Answer(asked.number, Refused(reason=verdict.reason)))
+
+
+def _judge(
+    state: State, view: GroupView, request: GroupRequest, root: Trail, now: float
+) -> Decision | Refusal:
+    rule = f"operator_{request.action}"
+    phase = view.record.phase
+    wanted = {Phase.HELD, Phase.STOPPED} if request.action == "start" else {Phase.ACTIVE}
+    if view.writing is not None or not state.records_loaded:
+        return Refusal(rule, "a change of this group is under way", root)
+    if phase not in wanted:
+        return Refusal(rule, f"the group is {phase}", root)
+    if request.action == "start" and view.record.owner is not None:
+        why = f"nobody could confirm that it stopped on {view.record.owner}: {view.record.reason}"
+        return Refusal(rule, why, root)
+    match request.action:
+        case "switchover":
+            return _switchover(state, view, request, root, now)
+        case "stop":
+            return Decision(
+                rule=rule,
+                kind=MoveKind.STOP,
+                phase=Phase.STOPPING,
+                target=None,
+                after=root,
+                evidence=[root.cause],
+            )
+        case "start":
+            return _start(state, view, request, root, now)
+
+
+def _switchover(
+    state: State, view: GroupView, request: GroupRequest, root: Trail, now: float
+) -> Decision | Refusal:
+    """Stop it in order where it runs, start it on the target; if that fails, where it was."""
+    owner_boot = view.record.boot or ""
+    choice = choose(state, view.group, now, [owner_boot], request.target)
+    if choice.target is None or (request.target and choice.target != request.target):
+        return _nowhere("operator_switchover", choice.reasons(request.target), root)
+    return Decision(
+        rule="operator_switchover",
+        kind=MoveKind.SWITCHOVER,
+        phase=Phase.STOPPING,
+        target=choice.target,
+        after=root,
+        evidence=[root.cause],
+        alternatives=choice.alternatives,
+    )
+
+
+def _start(
+    state: State, view: GroupView, request: GroupRequest, root: Trail, now: float
+) -> Decision | Refusal:
+    choice = choose(state, view.group, now, [], request.target)
+    if choice.target is None or (request.target and choice.target != request.target):
+        return _nowhere("operator_start", choice.reasons(request.target), root)
+    return Decision(
+        rule="operator_start",
+        kind=MoveKind.START,
+        phase=Phase.STARTING,
+        target=choice.target,
+        after=root,
+        evidence=[root.cause],
+        alternatives=choice.alternatives,
+    )
+
+
+def _nowhere(rule: str, reasons: str, root: Trail) -> Refusal:
+    return Refusal(rule, f"no node may run it: {reasons}"[:1000], root)
