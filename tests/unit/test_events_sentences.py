@@ -5,6 +5,7 @@ import pytest
 
 from holdfast.events import event_types
 from holdfast.events.examples import examples, record
+from holdfast.events.ownership import MoveKind
 from holdfast.events.sentences import describe, seconds
 
 
@@ -27,6 +28,17 @@ def test_sentences_name_what_matters() -> None:
         "pager could not be notified in 5 attempts: connection refused",
     ):
         assert expected in said
+
+
+@pytest.mark.parametrize("kind", list(MoveKind))
+@pytest.mark.parametrize("name", ["decision_made", "move_completed", "move_failed"])
+def test_every_kind_of_move_reads_as_a_sentence(kind: MoveKind, name: str) -> None:
+    example = examples()[f"holdfast.{name}.v1"]
+    data = msgspec.json.decode(example.data)
+    other = msgspec.Raw(msgspec.json.encode({**data, "kind": kind}))
+    text = describe(msgspec.structs.replace(example, data=other))
+    assert "unreadable" not in text
+    assert "ledger" in text
 
 
 def test_an_unknown_type_and_unreadable_data_are_still_described() -> None:

@@ -6,16 +6,14 @@ from holdfast.events import hands, health, ownership, storage, system
 from holdfast.events.envelope import Envelope, MalformedEvent
 from holdfast.events.registry import EventData, decode_data
 
-_VERBS = {
-    ownership.MoveKind.START: "start",
-    ownership.MoveKind.FAILOVER: "fail over",
-    ownership.MoveKind.RELOCATE: "relocate",
+_MOVES = {
+    "start": ("start", "start"),
+    "stop": ("stop", "stop"),
+    "failover": ("fail over", "failover"),
+    "relocate": ("relocate", "relocation"),
+    "switchover": ("switch over", "switchover"),
 }
-_NOUNS = {
-    ownership.MoveKind.START: "start",
-    ownership.MoveKind.FAILOVER: "failover",
-    ownership.MoveKind.RELOCATE: "relocation",
-}
+"""Verb and noun of every kind of move."""
 
 
 def describe(envelope: Envelope) -> str:
@@ -84,8 +82,11 @@ def _(data: ownership.LeaderLost) -> str:
 
 @_say.register
 def _(data: ownership.DecisionMade) -> str:
+    verb, _ = _MOVES[data.kind]
+    if data.kind == "stop":
+        return f"Decided to stop {data.group} on {data.source}"
     where = f"on {data.target}" if data.source is None else f"from {data.source} to {data.target}"
-    return f"Decided to {_VERBS[data.kind]} {data.group} {where} (epoch {data.epoch})"
+    return f"Decided to {verb} {data.group} {where} (epoch {data.epoch})"
 
 
 @_say.register
@@ -135,13 +136,14 @@ def _(data: ownership.OrderSent) -> str:
 
 @_say.register
 def _(data: ownership.MoveCompleted) -> str:
-    noun = _NOUNS[data.kind]
-    return f"{data.group} runs, verified, on {data.node}; the {noun} took {seconds(data.total)}"
+    _, noun = _MOVES[data.kind]
+    done = "is stopped" if data.kind == "stop" else "runs, verified,"
+    return f"{data.group} {done} on {data.node}; the {noun} took {seconds(data.total)}"
 
 
 @_say.register
 def _(data: ownership.MoveFailed) -> str:
-    noun = _NOUNS[data.kind]
+    _, noun = _MOVES[data.kind]
     return f"The {noun} of {data.group} failed on {data.node} at {data.step}: {data.reason}"
 
 
