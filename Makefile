@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check generate bench clean
+.PHONY: demo compose-demo test check generate bench clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -14,6 +14,10 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	$(BIN)/holdfast demo $(DEMO_FLAGS)
+
+compose-demo: $(STAMP)
+	docker build --quiet --tag holdfast:dev .
+	$(BIN)/holdfast demo --compose $(DEMO_FLAGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

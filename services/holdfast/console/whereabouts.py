@@ -33,11 +33,19 @@ def state_folder(state: Path | None) -> Path:
 def find(state: Path | None, config: Path | None, secrets: Path | None) -> Whereabouts:
     """The cluster of `--config` and `--secrets`, else the one started from the state folder.
 
-    Raises HoldfastError.
+    `HOLDFAST_CONFIG` and `HOLDFAST_SECRETS` stand for options that are not given, unless `state`
+    is. Raises HoldfastError.
     """
+    if state is None:
+        config, secrets = config or _named("CONFIG"), secrets or _named("SECRETS")
     if config is not None and secrets is not None:
         return Whereabouts(cluster=load(config), secrets=secrets)
     here = read_here(state_folder(state))
     return Whereabouts(
         cluster=load(config or Path(here.config)), secrets=secrets or Path(here.secrets)
     )
+
+
+def _named(what: str) -> Path | None:
+    value = os.environ.get(f"HOLDFAST_{what}")
+    return Path(value) if value else None

@@ -58,7 +58,8 @@ async def demo(
             await stage.stop()
     kept = story.outcome.kept and not failure
     if json:
-        Console().out(msgspec.json.encode({"kept": kept, "failure": failure, **_plain(story)}))
+        report = {"kept": kept, "failure": failure, **_plain(story)}
+        Console(highlight=False).out(msgspec.json.encode(report).decode())
     else:
         show_outcome(console, story.outcome)
         if keep:
@@ -94,12 +95,5 @@ def _stage(folder: Path, *, compose: bool, console: Console) -> Stage:
 
 def _say_what_next(console: Console, stage: Stage) -> None:
     console.print("The cluster runs on. Try:")
-    for command in (
-        "holdfast status --watch",
-        "holdfast events --follow",
-        "holdfast host kill beta",
-        "holdfast host start beta",
-        "holdfast why",
-        "holdfast down",
-    ):
-        console.print(f"  {command}{stage.hint}")
+    for idea in stage.ideas:
+        console.print(f"  {idea}")

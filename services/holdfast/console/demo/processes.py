@@ -18,13 +18,12 @@ MAX_KEPT = 10_000
 class Observer:
     """The ledger's client: writes all the time and counts from outside."""
 
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
+    def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
+    async def start(self, command: list[str]) -> None:
         """Begin to write."""
-        self._process = await _spawn(self._command, stdin=PIPE)
+        self._process = await _spawn(command, stdin=PIPE)
 
     async def mark(self, label: str) -> dict[str, Any]:
         """Begin a phase; what was seen in the one before: `longest_outage`, `acknowledged`."""
@@ -62,16 +61,15 @@ class Observer:
 class Watcher:
     """`holdfast events --follow --json`: what the cluster itself says, as it says it."""
 
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
+    def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         self.seen: list[Envelope] = []
 
-    async def start(self) -> None:
+    async def start(self, command: list[str]) -> None:
         """Begin to follow, the past included."""
-        self._process = await _spawn(self._command)
+        self._process = await _spawn(command)
         self._reader = asyncio.create_task(self._read())
 
     async def wait_for(

@@ -11,13 +11,14 @@ from holdfast.console.demo import cluster_file
 from holdfast.console.launcher.local_cluster import LocalCluster
 
 READY_TIMEOUT = 60.0
+_IDEAS = ("status --watch", "events --follow", "host kill beta", "host start beta", "why", "down")
 
 
 class Stage(Protocol):
     """A cluster with hosts alpha and beta, a witness, and the group `ledger`."""
 
-    hint: str
-    """What to append to `holdfast` commands to reach this cluster; for people."""
+    ideas: list[str]
+    """Commands to try on a cluster that was left running."""
 
     async def start(self) -> None:
         """Bring everything up; returns once the bus is healthy."""
@@ -30,9 +31,11 @@ class Stage(Protocol):
 
     def holdfast(self, *arguments: str) -> list[str]:
         """The command that runs `holdfast` against this cluster."""
+        ...
 
     def observer(self) -> list[str]:
         """The command that runs the ledger's outside observer."""
+        ...
 
     async def kill_ledger(self, pid: int) -> None:
         """SIGKILL for the ledger's process on the host that runs it."""
@@ -50,7 +53,7 @@ class LocalStage:
     def __init__(self, folder: Path, report: Callable[[str], None]) -> None:
         self.folder = folder.absolute()
         self.state = self.folder / "state"
-        self.hint = f" --state {os.path.relpath(self.state)}"
+        self.ideas = [f"holdfast {idea} --state {os.path.relpath(self.state)}" for idea in _IDEAS]
         config, self.url = cluster_file.write(self.folder)
         self.cluster = LocalCluster(config, self.state, on_report=report)
 

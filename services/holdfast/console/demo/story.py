@@ -59,8 +59,7 @@ class Story:
 
     def __init__(self, stage: Stage, screen: Screen, *, width: int) -> None:
         self._stage, self._screen, self._width = stage, screen, width
-        self._watcher = Watcher(stage.holdfast("events", "--follow", "--json", "--since", "all"))
-        self._observer = Observer(stage.observer())
+        self._watcher, self._observer = Watcher(), Observer()
         self.outcome = Outcome()
 
     async def play(self) -> Outcome:
@@ -81,8 +80,9 @@ class Story:
         await self._stage.start()
         self._screen.step("the deciders elect a leader, and start the ledger on alpha")
         await self._until(lambda status: self._owner(status) == ("alpha", "active"))
-        await self._watcher.start()
-        await self._observer.start()
+        follow = self._stage.holdfast("events", "--follow", "--json", "--since", "all")
+        await self._watcher.start(follow)
+        await self._observer.start(self._stage.observer())
         await self._writes(WRITES_BEFORE)
         self._screen.step("making alpha leader of everything: owner, decider, JetStream")
         code, said = await run(
@@ -201,7 +201,7 @@ class Story:
             await asyncio.sleep(POLL)
 
     async def _until(self, wanted: Any) -> dict[str, Any]:
-        deadline = time.monotonic() + SETTLE_TIMEOUT
+        deadline, text = time.monotonic() + SETTLE_TIMEOUT, "nothing"
         while time.monotonic() < deadline:
             _, text = await run(self._stage.holdfast("status", "--json"), timeout=COMMAND_TIMEOUT)
             status = msgspec.json.decode(text) if text.strip().startswith("{") else {}
