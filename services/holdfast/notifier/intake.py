@@ -84,7 +84,7 @@ class Intake:
             while self._bus.connected:
                 try:
                     messages = await subscription.fetch(BATCH, timeout=FETCH_TIMEOUT)
-                except nats.errors.TimeoutError:
+                except TimeoutError:  # nats-py raises its own or asyncio's
                     continue
                 for message in messages:
                     self._take(message)
