@@ -50,6 +50,9 @@ class AbortingTransport(TcpTransport):
         """Upgrade to TLS, against the first writer, whatever it was upgraded to before."""
         self._io_writer = self._bare_io_writer
         await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
+        assert self._io_writer is not None
+        # asyncio sets this when it makes the protocol itself; else every end of file is a warning.
+        self._io_writer.transport.get_protocol()._over_ssl = True  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Reset the connection; drop what it and the client still hold."""
