@@ -27,6 +27,7 @@ from holdfast.events.system import (
 )
 from holdfast.outbox import Outbox
 from holdfast.rejects import Rejects
+from holdfast.spool import SpoolError
 from holdfast.state_folder import ALIVE, StateFolder
 from holdfast.telemetry import telemetry_of
 from holdfast.timing import PROFILES, Timing
@@ -145,7 +146,11 @@ async def _serve(
         if before_bus:
             rt.spawn(rt.bus.connect(), "connect")
         if before_bus or await _unless_stopping(rt, rt.bus.connect(), "connect"):
-            _announce(rt)
+            try:
+                _announce(rt)
+            except SpoolError as error:
+                # A service whose events find no room must still stop groups, and still vote.
+                _log.critical("the start of this service is not on record: %s", error)
             rt.spawn(_keep_alive_file(rt), "alive")
             await _until_stopped(rt, main)
             with contextlib.suppress(HoldfastError):

@@ -311,7 +311,35 @@ def test_a_revocation_needs_the_promise_gone_or_a_proof_and_ends_every_renewal()
     assert gone.vote.granted
     renewal = Renew(lease=LEASE, term=1, holder="a", boot="a1", ttl=TTL, round=2)
     assert not answer(gone.state, renewal, 100.0 + TTL).vote.granted
-    assert answer(gone.state, _claim("a", 3), 100.0 + TTL).vote.granted
+    early = answer(gone.state, _claim("a", 3), 100.0 + TTL)
+    assert not early.vote.granted, "the revocation holds for a ttl, as every grant does"
+    assert answer(gone.state, _claim("a", 3), 100.0 + 2 * TTL).vote.granted
+
+
+def test_a_revocation_and_the_old_holder_never_both_have_a_majority() -> None:
+    """One voter grants the revocation; the holder must not win it back while others are asked."""
+    holder = HolderState(LEASE, "n", "n1", voters=3, ttl=TTL, margin=MARGIN)
+    revoker = HolderState(LEASE, "", "", voters=3, ttl=TTL, margin=MARGIN, highest_seen=1)
+    voters = {v: VoterState(name=v, started=0.0, max_ttl=TTL) for v in "abc"}
+
+    def ask(state: HolderState, names: str, now: float) -> HolderState:
+        state, request = state.request(now)
+        for name in names:
+            result = answer(voters[name], request, now)
+            voters[name] = result.state
+            state = state.on_vote(result.vote)
+        return state
+
+    holder = ask(holder, "abc", 100.0)
+    holder = ask(holder, "bc", 100.0 + TTL - 1)  # a no longer hears it
+    revoker = ask(revoker, "a", 100.0 + TTL)  # a's promise has run out
+    assert not revoker.valid(100.0 + TTL)
+    holder = ask(holder, "ab", 100.0 + TTL + 0.1)  # a refuses it: the term is taken
+    holder = ask(holder, "ab", 100.0 + TTL + 0.2)  # it claims above, over itself
+    when = 100.0 + 2 * TTL - 1  # c's promise has run out, too
+    revoker = ask(revoker, "ac", when)
+    assert revoker.valid(when)
+    assert not holder.valid(when)
 
 
 def test_leases_do_not_touch_each_other() -> None:

@@ -9,9 +9,7 @@ from rich.console import Console
 
 from holdfast.console import audit, record, why
 from holdfast.console.whereabouts import find
-from holdfast.errors import HoldfastError
 from holdfast.events import Envelope
-from holdfast.events.audit import NotFound
 
 State = Annotated[Path | None, Parameter(name=["--state", "-s"])]
 Config = Annotated[Path | None, Parameter(name=["--config", "-c"])]
@@ -45,12 +43,7 @@ async def explain(
         The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
     console = Console(highlight=False, width=width, force_terminal=True if width else None)
-    try:
-        found = why.explain(await _whole_record(state, config, secrets), wanted)
-    except NotFound as error:
-        raise HoldfastError(
-            str(error), place=wanted or "the record", cure="`holdfast events` shows what there is"
-        ) from error
+    found = why.explain(await _whole_record(state, config, secrets), wanted)
     if json:
         console.out(msgspec.json.encode(why.to_json(found)).decode(), highlight=False)
     else:

@@ -11,6 +11,7 @@ fence proof does not wait, because the proof says that the old holder can no lon
 stored before they are answered, so a voter that restarts refuses what it refused before; the
 promises it forgot are why it abstains from takeovers for one ttl after a start. A voter that has
 lost even its terms abstains from everything for one ttl, and only then asks the others for them.
+A revocation is a claim in nobody's name, and is counted and promised as any other.
 
 `voter` is one vote, `holder` counts votes. Neither knows clocks or networks: time is an argument,
 in seconds of one machine's own monotonic clock, and times of two machines are never compared.

@@ -138,7 +138,7 @@ def _release(state: VoterState, request: Release) -> Answer:
 
 def _free_at(state: VoterState, stored: LeaseTerm) -> float:
     """When this voter may agree to another holder."""
-    if not stored.holder:
+    if stored.term == 0:
         return 0.0
     # Promises made before a restart are forgotten, so all are taken to be outstanding.
     return max(state.promised_until.get(stored.lease, 0.0), state.started + state.max_ttl)
@@ -151,8 +151,11 @@ def _proven_dead(request: Claim, stored: LeaseTerm) -> bool:
 
 
 def _promise(state: VoterState, request: Renew | Claim, now: float) -> VoterState:
-    if not request.holder:
-        return state
+    """A promise not to agree to anybody else for a ttl.
+
+    A revocation, a claim in nobody's name, gets one too: else its old holder could claim the lease
+    back from this voter while the others are still being asked, and hold it beside the revocation.
+    """
     until = max(now + request.ttl, state.promised_until.get(request.lease, 0.0))
     latest = max(request.round, state.promised_round.get(request.lease, 0))
     return replace(
