@@ -74,17 +74,32 @@ def _counts_as_alive(view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
 
 def on_tick(turn: Turn) -> None:
     """Greet nodes that are new to this leader; suspect those that have fallen silent."""
-    for view in turn.state.nodes.values():
-        if view.boot is None:
-            continue
-        if turn.state.leading and view.seen is None:
-            _greet(turn, view)
-        if view.suspicion is not None:
+    for name in turn.state.nodes:
+        view = _known(turn, turn.node(name))
+        if view.boot is None or view.suspicion is not None:
             continue
         if turn.now - view.heard >= turn.state.timing.suspect_after:
-            _suspect(turn, turn.node(view.node))
-        elif turn.state.leading and _hands_silent(turn.state, view, turn.now):
-            _suspect(turn, turn.node(view.node), hands_only=True)
+            _suspect(turn, view)
+        elif turn.state.leading:
+            if view.seen is None and view.clock > 0:
+                _greet(turn, view)
+            if _hands_silent(turn.state, view, turn.now):
+                _suspect(turn, turn.node(name), hands_only=True)
+
+
+def _known(turn: Turn, view: NodeView) -> NodeView:
+    """A node never heard here, but named by a record as an owner: it is silent from now on.
+
+    Else a leader that started after the owner died would wait for ever for somebody it never knew.
+    """
+    if view.boot is not None or not (turn.state.leading and turn.state.records_loaded):
+        return view
+    for group in turn.state.groups.values():
+        if group.record.owner == view.node and group.record.boot is not None:
+            view = replace(view, boot=group.record.boot, heard=turn.now)
+            turn.set_node(view)
+            break
+    return view
 
 
 def must_act(state: State, view: NodeView, now: float) -> bool:

@@ -144,7 +144,7 @@ def _ordering(turn: Turn, view: GroupView) -> None:
         write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent, reason=""))
     elif overdue(turn.state, view, turn.now):
         _step_failed(turn, view, f"the hands of {owner.node} did not finish it in time")
-    elif owner.boot is not None:
+    elif owner.clock > 0:
         keep_ordering(turn, view, owner)
 
 

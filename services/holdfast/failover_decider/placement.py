@@ -50,7 +50,7 @@ def choose(
 
 def alive(state: State, view: NodeView, now: float) -> bool:
     """Whether the node beats and nothing has been begun against it."""
-    fresh = now - view.heard < state.timing.suspect_after
+    fresh = view.clock > 0 and now - view.heard < state.timing.suspect_after
     return view.boot is not None and view.suspicion is None and view.revoked is None and fresh
 
 

@@ -205,7 +205,7 @@ def _owner(state: State, view: GroupView) -> NodeView:
 def _current_report(state: State, view: GroupView, now: float) -> GroupReport | None:
     """What the living owner, still in the boot of the record, says since the phase began."""
     owner = _owner(state, view)
-    if not alive(state, owner, now) or owner.boot != view.record.boot:
+    if owner.seen is None or not alive(state, owner, now) or owner.boot != view.record.boot:
         return None
     return owner.report(view.group) if owner.hands_heard > view.phase_since else None
 

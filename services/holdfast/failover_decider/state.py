@@ -62,7 +62,8 @@ class NodeView:
     past_boots: tuple[str, ...] = ()
     heard: float = 0.0
     clock: float = 0.0
-    """The node's own clock, as of `heard`; an estimate made from it can only be early."""
+    """The node's own clock, as of `heard`; an estimate made from it can only be early. 0: none of
+    its pulses came here yet; then its boot is that of a record."""
     hands: HandsPulse | None = None
     hands_heard: float = 0.0
     signals: dict[str, tuple[SignalSummary, ...]] = field(default_factory=dict)

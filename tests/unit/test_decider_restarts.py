@@ -1,0 +1,63 @@
+"""Deciders that start, or begin to lead, after the owner is gone: they never heard it."""
+
+import pytest
+
+from holdfast.events.health import Health, HealthSignal, NodeSeen
+from holdfast.events.ownership import DecisionMade, MoveCompleted
+from holdfast.ownership import Phase
+from tests.support.decider_world import TIMING, World, cluster
+
+
+@pytest.fixture
+def world() -> World:
+    """A cluster whose group runs on alpha, led by alpha."""
+    world = World(cluster())
+    world.run(5.0)
+    assert world.record().owner == "alpha"
+    return world
+
+
+def restart_the_others(world: World) -> None:
+    for name in ("beta", "gamma"):
+        world.start_decider(name)
+
+
+def test_a_leader_that_never_heard_the_dead_owner_fails_it_over(world: World) -> None:
+    world.kill("alpha")
+    restart_the_others(world)
+    world.run(12.0)
+    assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
+    assert world.emitted(MoveCompleted)[-1].kind == "failover"
+
+
+def test_a_leader_that_dies_while_fencing_is_succeeded_by_one_that_never_heard_the_owner(
+    world: World,
+) -> None:
+    world.fence_says["alpha"] = lambda _action: ("failed", "unreachable")
+    world.kill("alpha")
+    world.run(TIMING.ttl + 2.0)
+    assert world.record().phase == Phase.FENCING
+    restart_the_others(world)
+    del world.fence_says["alpha"]
+    world.run(20.0)
+    assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
+    assert world.record().epoch == 2
+
+
+def test_an_owner_that_beats_is_left_alone_by_leaders_that_just_started(world: World) -> None:
+    before = world.now
+    for name in ("alpha", "beta", "gamma"):
+        world.start_decider(name)
+    world.run(20.0)
+    assert world.record().epoch == 1
+    assert not world.emitted(DecisionMade, since=before)
+
+
+def test_only_what_is_heard_is_greeted(world: World) -> None:
+    lost = world.now
+    world.kill("alpha")
+    world.run(12.0)
+    seen = world.emitted(NodeSeen, since=lost)
+    assert [one.node for one in seen] == ["beta"]
+    healthy = [s for s in world.emitted(HealthSignal, since=lost) if s.state == Health.OK]
+    assert {signal.node for signal in healthy} == {"beta"}
