@@ -2,7 +2,8 @@
 
 import pytest
 
-from holdfast.events.health import Health, HealthSignal, NodeSeen
+from holdfast.events import Health
+from holdfast.events.health import HealthSignal, NodeSeen
 from holdfast.events.ownership import DecisionMade, MoveCompleted
 from holdfast.ownership import Phase
 from tests.support.decider_world import TIMING, World, cluster
@@ -24,6 +25,7 @@ def restart_the_others(world: World) -> None:
 
 def test_a_leader_that_never_heard_the_dead_owner_fails_it_over(world: World) -> None:
     world.kill("alpha")
+    world.run(0.1)
     restart_the_others(world)
     world.run(12.0)
     assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
@@ -37,6 +39,7 @@ def test_a_leader_that_dies_while_fencing_is_succeeded_by_one_that_never_heard_t
     world.kill("alpha")
     world.run(TIMING.ttl + 2.0)
     assert world.record().phase == Phase.FENCING
+    world.run(0.1)
     restart_the_others(world)
     del world.fence_says["alpha"]
     world.run(20.0)
