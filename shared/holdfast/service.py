@@ -32,6 +32,8 @@ from holdfast.state_folder import ALIVE, StateFolder
 from holdfast.telemetry import telemetry_of
 from holdfast.timing import PROFILES, Timing
 
+CANCEL_AGAIN = 0.5
+CANCEL_TRIES = 10
 STOP_DEADLINE = 8.0
 FLUSH_DEADLINE = 2.0
 ALIVE_EVERY = 1.0
@@ -101,9 +103,7 @@ class Runtime:
 
     async def cancel_tasks(self) -> None:
         """End everything spawned."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(*self._tasks)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -176,12 +176,26 @@ async def _unless_stopping(rt: Runtime, work: Coroutine[Any, Any, None], name: s
     stop = asyncio.create_task(rt.stopping.wait(), name="stopping")
     await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
     finished = task.done()
-    for pending in (task, stop):
-        pending.cancel()
-    results = await asyncio.gather(task, stop, return_exceptions=True)
-    if finished and isinstance(results[0], BaseException):
-        raise results[0]
+    await _end(task, stop)
+    if finished:
+        task.result()
     return finished
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once may not do: a cancellation that meets the end of what asyncio.wait_for waits for is lost
+    in Python 3.11, and a loop that tries to connect then goes on trying.
+    """
+    pending = set(tasks)
+    for _ in range(CANCEL_TRIES):
+        for task in pending:
+            task.cancel()
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
+    for task in pending:
+        _log.error("task %s does not end", task.get_name())
 
 
 async def _until_stopped(rt: Runtime, main: Main) -> None:
@@ -198,10 +212,9 @@ async def _until_stopped(rt: Runtime, main: Main) -> None:
         await asyncio.wait({task}, timeout=STOP_DEADLINE)
     if not task.done():
         _log.warning("main did not end within %s s of the stop, cancelled", STOP_DEADLINE)
-        task.cancel()
-    result = (await asyncio.gather(task, return_exceptions=True))[0]
-    if isinstance(result, Exception):
-        rt.fail(result)
+        await _end(task)
+    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+        rt.fail(error)
 
 
 def _announce(rt: Runtime) -> None:
