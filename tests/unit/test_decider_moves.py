@@ -156,6 +156,16 @@ def test_frozen_hands_are_fenced_though_the_monitor_beats(world: World) -> None:
     assert world.active_overlaps == []
 
 
+def test_frozen_hands_are_found_by_a_leader_that_never_heard_them(world: World) -> None:
+    world.hosts["alpha"].frozen = True
+    world.run(1.0)
+    for name in ("alpha", "beta", "gamma"):
+        world.start_decider(name)
+    world.run(TIMING.leader_ttl + TIMING.ttl + 4.0)
+    assert world.record().owner == "beta"
+    assert world.active_overlaps == []
+
+
 def test_frozen_hands_without_a_fence_device_move_nothing() -> None:
     world = World(cluster(fencing="lease-only"))
     world.run(5.0)

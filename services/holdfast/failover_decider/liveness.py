@@ -143,14 +143,19 @@ def _hands_silent(state: State, view: NodeView, now: float) -> bool:
         group.record.owner == view.node and group.record.boot == view.boot
         for group in state.groups.values()
     )
-    return owns and view.hands is not None and now - view.hands_heard >= state.timing.ttl
+    return owns and now - _hands_since(state, view) >= state.timing.ttl
+
+
+def _hands_since(state: State, view: NodeView) -> float:
+    """When the hands were last heard; a new leader, which may have missed them, starts afresh."""
+    return max(view.hands_heard, state.leading_since)
 
 
 def _suspect(turn: Turn, view: NodeView, *, hands_only: bool = False) -> None:
     if not must_act(turn.state, view, turn.now):
         return
     assert view.boot is not None
-    since = view.hands_heard if hands_only else view.heard
+    since = _hands_since(turn.state, view) if hands_only else view.heard
     silent = turn.now - since
     whose = "of its hands, though its monitor beats," if hands_only else ""
     signal = turn.emit(
