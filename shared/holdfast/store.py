@@ -62,10 +62,14 @@ class OwnershipStore:
             ) from error
 
     async def watch(
-        self, handler: Callable[[OwnershipRecord, int], None], loaded: Callable[[], None]
+        self,
+        handler: Callable[[OwnershipRecord, int], None],
+        loaded: Callable[[], None],
+        spoiled: Callable[[str, int], None] = lambda _group, _revision: None,
     ) -> None:
         """Call `handler(record, revision)` for every current record, then for every change.
 
+        `spoiled(group, revision)` is called for what is no record of its group, once rejected.
         `loaded` is called whenever there is nothing more to show for now, so also the first time.
 
         Runs until cancelled. Revisions only rise; after a reconnect it goes on where it stood.
@@ -75,9 +79,11 @@ class OwnershipStore:
             record = decode(value, self._decoder)
             if isinstance(record, Bad):
                 self._bus.reject(_PREFIX + key, record.kind, record.reason)
+                spoiled(key, revision)
             elif record.group != key:
                 self._bus.reject(_PREFIX + key, "forged", f"the record is of {record.group}")
+                spoiled(key, revision)
             else:
                 handler(record, revision)
 
-        await Watch(self._bus, OWNERSHIP_BUCKET, receive, loaded).run()
+        await Watch(self._bus, OWNERSHIP_BUCKET, receive, loaded, spoiled).run()

@@ -32,8 +32,16 @@ Receive = Callable[[str, bytes, int], None]
 class Watch:
     """One follower of one bucket."""
 
-    def __init__(self, bus: Bus, bucket: str, receive: Receive, loaded: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        bucket: str,
+        receive: Receive,
+        loaded: Callable[[], None],
+        deleted: Callable[[str, int], None],
+    ) -> None:
         self._bus, self._bucket, self._receive, self._loaded = bus, bucket, receive, loaded
+        self._deleted = deleted
         self._seen = 0
         self._attempt = 0
 
@@ -111,6 +119,7 @@ class Watch:
         key = message.subject.removeprefix(f"$KV.{self._bucket}.")
         if message.headers and "KV-Operation" in message.headers:
             self._bus.reject(message.subject, "forged", "records are never deleted")
+            self._deleted(key, revision)
             return
         self._receive(key, message.data, revision)
 

@@ -9,7 +9,15 @@ dead, then what each group needs.
 
 from typing import assert_never
 
-from holdfast.failover_decider import fencing, leadership, liveness, moves, requests, writing
+from holdfast.failover_decider import (
+    fencing,
+    leadership,
+    liveness,
+    moves,
+    requests,
+    spoiled,
+    writing,
+)
 from holdfast.failover_decider.messages import (
     Effect,
     FenceDone,
@@ -22,6 +30,7 @@ from holdfast.failover_decider.messages import (
     Recording,
     RecordSeen,
     RecordsLoaded,
+    RecordSpoiled,
     Tick,
     VoteReceived,
     WriteDone,
@@ -56,6 +65,8 @@ def _take_in(turn: Turn, happened: Input) -> None:
             fencing.on_vote(turn, vote)
         case RecordSeen():
             writing.on_record_seen(turn, happened)
+        case RecordSpoiled():
+            spoiled.on_record_spoiled(turn, happened)
         case RecordsLoaded():
             turn.records_loaded()
         case WriteDone():

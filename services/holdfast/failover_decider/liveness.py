@@ -9,6 +9,7 @@ from dataclasses import replace
 from holdfast.events.fields import Health, Layer, node_entity
 from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
 from holdfast.failover_decider.leadership import STAND_APART, rank
+from holdfast.failover_decider.spoiled import is_stale
 from holdfast.failover_decider.state import NodeView, State, Suspicion
 from holdfast.failover_decider.turn import Turn
 from holdfast.wire import FencedOff, HandsPulse, MonitorPulse
@@ -20,7 +21,7 @@ PAST_BOOTS_KEPT = 8
 def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
     """A node beats: note what it says of itself, its groups and its layers."""
     view = turn.state.nodes.get(pulse.node)
-    if view is None or pulse.boot in view.past_boots:
+    if view is None or is_stale(turn, view, pulse):
         return
     if pulse.boot != view.boot:
         past = (*view.past_boots, *filter(None, [view.boot]))[-PAST_BOOTS_KEPT:]

@@ -61,6 +61,14 @@ class RecordSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordSpoiled:
+    """The ownership bucket holds something that is no record of this group."""
+
+    group: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsLoaded:
     """Every record that existed when we began to watch has been shown."""
 
@@ -125,6 +133,7 @@ Input = (
     | LeaderSeen
     | VoteReceived
     | RecordSeen
+    | RecordSpoiled
     | RecordsLoaded
     | WriteDone
     | FenceDone
@@ -186,6 +195,15 @@ class MoveStreamLeaders:
 
 
 @dataclass(frozen=True, slots=True)
+class Reject:
+    """Count a message that changed nothing."""
+
+    subject: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to an operator."""
 
@@ -194,5 +212,13 @@ class Answer:
 
 
 Effect = (
-    Answer | Emit | AskVoters | Write | RunFence | SendOrder | PrepareStreams | MoveStreamLeaders
+    Answer
+    | Emit
+    | AskVoters
+    | Write
+    | RunFence
+    | SendOrder
+    | PrepareStreams
+    | MoveStreamLeaders
+    | Reject
 )

@@ -16,6 +16,7 @@ from holdfast.failover_decider.messages import OrderAnswered
 from holdfast.failover_decider.orders import action_of, keep_ordering, matches, overdue
 from holdfast.failover_decider.placement import alive, choose
 from holdfast.failover_decider.rules import Refusal
+from holdfast.failover_decider.spoiled import put_right
 from holdfast.failover_decider.state import GroupView, NodeView, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
 from holdfast.failover_decider.writing import (
@@ -36,6 +37,9 @@ def advance(turn: Turn, group: str) -> None:
         return
     if view.writing is not None:
         write_again(turn, view)
+        return
+    if view.spoiled:
+        put_right(turn, view)
         return
     match view.record.phase:
         case Phase.STOPPED:

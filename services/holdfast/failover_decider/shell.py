@@ -30,6 +30,8 @@ from holdfast.failover_decider.messages import (
     Recording,
     RecordSeen,
     RecordsLoaded,
+    RecordSpoiled,
+    Reject,
     RunFence,
     SendOrder,
     Tick,
@@ -87,7 +89,9 @@ class Decider:
         await bus.subscribe(subjects.PULSES, Pulse, self._on_pulse)
         await bus.serve(subjects.admin("decider"), AdminRequest, self._on_admin)
         self._rt.spawn(self._voter.learn(self._rt.cluster.cluster.voters), "learn")
-        self._rt.spawn(self._store.watch(self._on_record, self._on_loaded), "watch")
+        self._rt.spawn(
+            self._store.watch(self._on_record, self._on_loaded, self._on_spoiled), "watch"
+        )
         while not self._rt.stopping.is_set():
             self.feed(Tick())
             self._try_to_record()
@@ -137,6 +141,8 @@ class Decider:
         match effect:
             case Answer(number, reply):
                 self._answers[number] = reply
+            case Reject(subject, kind, reason):
+                self._rt.rejects.reject(subject, kind, reason)
             case Emit(draft):
                 self._rt.outbox.emit(draft)
             case AskVoters(request):
@@ -229,6 +235,9 @@ class Decider:
 
     def _on_record(self, record: Any, revision: int) -> None:
         self.feed(RecordSeen(record, revision))
+
+    def _on_spoiled(self, group: str, revision: int) -> None:
+        self.feed(RecordSpoiled(group, revision))
 
     def _on_loaded(self) -> None:
         self.feed(RecordsLoaded())

@@ -95,6 +95,8 @@ class GroupView:
     in_flight: bool = False
     """Whether its compare-and-set is under way; if not, it is repeated at `retry_at`."""
     retry_at: float = 0.0
+    spoiled: bool = False
+    """The bucket holds nonsense at `revision`; `record` is what stood before it."""
     phase_since: float = 0.0
     deciding_since: float = 0.0
     """When the need for the decision now being stored arose."""

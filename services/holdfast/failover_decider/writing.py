@@ -16,6 +16,7 @@ from holdfast.events.ownership import (
     MoveKind,
     OwnershipChanged,
 )
+from holdfast.failover_decider import spoiled
 from holdfast.failover_decider.messages import MoveStreamLeaders, RecordSeen, Write, WriteDone
 from holdfast.failover_decider.rules import Decision, Refusal, Verdict
 from holdfast.failover_decider.state import GroupView, Trail
@@ -58,6 +59,9 @@ def on_write_done(turn: Turn, done: WriteDone) -> None:
     Otherwise it is repeated until it succeeds, or the watch shows that the record moved on.
     """
     view = turn.group(done.record.group)
+    if view.spoiled and view.writing is None and done.record is view.record:
+        spoiled.on_write_done(turn, view, done)
+        return
     if view.writing is not done.record:
         return
     if done.outcome == "written":
@@ -69,7 +73,10 @@ def on_write_done(turn: Turn, done: WriteDone) -> None:
 def on_record_seen(turn: Turn, seen: RecordSeen) -> None:
     """The bucket shows a record: ours, that of another leader, or one from before we started."""
     view = turn.state.groups.get(seen.record.group)
-    if view is None or seen.revision <= view.revision:
+    if view is None or seen.revision <= view.revision or spoiled.is_past(turn, view, seen):
+        return
+    if view.spoiled and seen.record == view.record:
+        turn.set_group(replace(view, revision=seen.revision, spoiled=False, in_flight=False))
         return
     if view.writing is not None and seen.record == view.writing:
         _adopt(turn, view, seen.record, seen.revision)
