@@ -2,8 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 POLL = 0.01
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; a zombie has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
 
 
 async def until(condition: Callable[[], bool], *, within: float = 10.0, what: str = "") -> None:
