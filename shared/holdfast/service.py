@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from importlib.metadata import version
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from holdfast import clock, ids
 from holdfast.arguments import Settings, arguments, log_to_stderr
@@ -29,7 +29,6 @@ from holdfast.outbox import Outbox
 from holdfast.rejects import Rejects
 from holdfast.spool import SpoolError
 from holdfast.state_folder import ALIVE, StateFolder
-from holdfast.telemetry import telemetry_of
 from holdfast.timing import PROFILES, Timing
 
 CANCEL_AGAIN = 0.5
@@ -37,6 +36,9 @@ CANCEL_TRIES = 10
 STOP_DEADLINE = 8.0
 FLUSH_DEADLINE = 2.0
 ALIVE_EVERY = 1.0
+if TYPE_CHECKING:
+    from holdfast.otlp import Telemetry
+
 _log = logging.getLogger("holdfast.service")
 
 Main = Callable[["Runtime"], Awaitable[None]]
@@ -54,7 +56,7 @@ class Runtime:
         self.timing: Timing = PROFILES[cluster.cluster.profile]
         self.stopping = asyncio.Event()
         self.bus: Bus = bus_of(cluster, self.place, self.service, settings.secrets)
-        self.telemetry = telemetry_of(cluster, self.place, self.service)
+        self.telemetry = _telemetry_of(cluster, self.place, self.service)
         """None: no collector is configured."""
         self.outbox = Outbox(
             self.state / "spool",
@@ -215,6 +217,17 @@ async def _until_stopped(rt: Runtime, main: Main) -> None:
         await _end(task)
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         rt.fail(error)
+
+
+def _telemetry_of(cluster: ClusterFile, place: str, service: str) -> "Telemetry | None":
+    """Telemetry if `[telemetry]` or OTEL_EXPORTER_OTLP_ENDPOINT names a collector, else None."""
+    endpoint = cluster.telemetry.endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not endpoint:
+        return None
+    # Loading the SDK takes half a second, which a restarted service without a collector saves.
+    from holdfast.otlp import Telemetry
+
+    return Telemetry(endpoint, cluster=cluster.cluster.name, place=place, service=service)
 
 
 def _announce(rt: Runtime) -> None:

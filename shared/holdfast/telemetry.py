@@ -4,17 +4,12 @@ Trace id: the incident's UUID. Span id of an event: the low 64 bits of its UUID.
 This module knows which events are steps, and what a span says; `holdfast.otlp` sends it.
 """
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from holdfast.config import ClusterFile
 from holdfast.events import Draft, EventData, event_name
-
-if TYPE_CHECKING:
-    from holdfast.otlp import Telemetry
 
 STEPS = {
     "health_signal": "detect",
@@ -51,17 +46,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, Value]
     evidence: list[str]
     failed: bool
-
-
-def telemetry_of(cluster: ClusterFile, place: str, service: str) -> "Telemetry | None":
-    """Telemetry if `[telemetry]` or OTEL_EXPORTER_OTLP_ENDPOINT names a collector, else None."""
-    endpoint = cluster.telemetry.endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    if not endpoint:
-        return None
-    # Loading the SDK takes half a second, which a restarted service without a collector saves.
-    from holdfast.otlp import Telemetry
-
-    return Telemetry(endpoint, cluster=cluster.cluster.name, place=place, service=service)
 
 
 def project(draft: Draft) -> Step:

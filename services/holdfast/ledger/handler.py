@@ -9,14 +9,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from holdfast.ledger.deadline import DeadlineReader
 from holdfast.ledger.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from holdfast.ledger.server import LedgerServer
+from holdfast.ledger.journal import Journal
 
 MAX_BODY_BYTES = 4096
 MAX_ID_CHARS = 128
@@ -28,6 +26,17 @@ LINGER_SECONDS = 0.5
 _DISCARD_BYTES = 64 * 1024
 
 Answer = tuple[int, dict[str, object]]
+
+
+class Ledger(Protocol):
+    """What the handler of a connection needs of its server."""
+
+    journal: Journal
+    draining: bool
+
+    def request_in_flight(self) -> contextlib.AbstractContextManager[bool]:
+        """Held from a request's first line to the end of its answer; False: it came too late."""
+        ...
 
 
 class _RefusedError(Exception):
@@ -59,7 +68,7 @@ class LedgerHandler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._ledger = cast("LedgerServer", self.server)
+        self._ledger = cast(Ledger, self.server)
         self._reader = DeadlineReader(self.connection, begin=IDLE_SECONDS, complete=REQUEST_SECONDS)
         self.rfile = io.BufferedReader(self._reader)
 
