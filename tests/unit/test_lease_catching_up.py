@@ -64,3 +64,14 @@ def test_a_renewal_of_a_term_that_others_overtook_teaches_nothing() -> None:
     result = answer(state, late, 30.0)
     assert not result.vote.granted
     assert result.state == state
+
+
+def test_the_votes_shown_as_evidence_are_those_of_a_majority() -> None:
+    voters = {name: voter(name) for name in "abc"}
+    holder = HolderState("node/x", "x", "x1", voters=3, ttl=TTL, margin=0.2)
+    holder = ask(holder, voters, "a", 10.0)
+    holder = ask(holder, voters, "ab", 10.5)
+    holder = ask(holder, voters, "c", 11.0)
+    assert holder.valid(11.0)
+    assert holder.granted == {"a", "b"}
+    assert HolderState("l", "x", "x1", voters=3, ttl=TTL, margin=0.2).granted == frozenset()

@@ -165,13 +165,12 @@ def _revoked(turn: Turn, view: NodeView) -> None:
     assert suspicion.proof is not None
     assert counting is not None
     assert view.boot is not None
-    granted = next(r.granted for r in counting.rounds.values() if r.term == counting.term)
     trail = turn.emit(
         LeaseRevoked(
             node=view.node,
             boot=view.boot,
             term=counting.term,
-            votes=sorted(granted),
+            votes=sorted(counting.granted),
             proof="fenced_off" if isinstance(suspicion.proof, FencedOff) else "lease_expired",
             proof_detail=_detail(suspicion.proof, turn.state),
         ),

@@ -43,6 +43,12 @@ class HolderState:
         """Whether the holder may act at `now`. The only question its users ever ask."""
         return now < self.valid_until
 
+    @property
+    def granted(self) -> frozenset[str]:
+        """The voters on whom the term rests: those of its fullest round. Empty without a term."""
+        rounds = (round_.granted for round_ in self.rounds.values() if round_.term == self.term)
+        return max(rounds, key=len, default=frozenset())
+
     def request(
         self, now: float, proof: FencedOff | None = None
     ) -> tuple["HolderState", Renew | Claim]:
