@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from holdfast.console.feed import Live, replay
-from holdfast.console.whereabouts import find
+from holdfast.console.whereabouts import HERE, Which
 from holdfast.errors import HoldfastError
 from holdfast.events import Envelope, MalformedEvent, decode_envelope
 from holdfast.events.sentences import describe
@@ -24,9 +23,7 @@ async def events(
     follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
     json: bool = False,
     since: str | None = None,
-    state: Annotated[Path | None, Parameter(name=["--state", "-s"])] = None,
-    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
-    secrets: Path | None = None,
+    which: Which = HERE,
 ) -> int:
     """Show events: those of the last 15 minutes, or of `--since`; with `--follow`, new ones.
 
@@ -38,17 +35,11 @@ async def events(
         One CloudEvent per line, as published.
     since
         A time to begin: 30s, 10m, 2h, 1d ago, a time like 2026-01-31T12:00:00Z, or `all`.
-    state
-        The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast.
-    config
-        The cluster file, for a cluster that was not started by `holdfast up`.
-    secrets
-        The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
     now = datetime.now(UTC)
     start = parse_since(since, now) if since else now - DEFAULT_SINCE
     printer = _Printer(json=json)
-    bus = await find(state, config, secrets).connect()
+    bus = await which.connect()
     try:
         live = Live(bus)
         if follow:

@@ -2,10 +2,8 @@
 
 import asyncio
 import getpass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
@@ -13,7 +11,7 @@ from holdfast import subjects
 from holdfast.bus import Bus, BusError
 from holdfast.clock import monotonic
 from holdfast.console.connection import Unreachable
-from holdfast.console.whereabouts import find
+from holdfast.console.whereabouts import HERE, Which
 from holdfast.wire import (
     Begun,
     GroupRequest,
@@ -25,8 +23,6 @@ from holdfast.wire import (
 
 ASK_TIMEOUT = 3.0
 POLL = 0.3
-State = Annotated[Path | None, Parameter(name=["--state", "-s"])]
-Config = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 
 
 async def switchover(
@@ -35,9 +31,7 @@ async def switchover(
     *,
     to: str | None = None,
     timeout: float = 120.0,
-    state: State = None,
-    config: Config = None,
-    secrets: Path | None = None,
+    which: Which = HERE,
 ) -> int:
     """Move a group to another node in order: stop it here, start it there; roll back on failure.
 
@@ -51,15 +45,9 @@ async def switchover(
         The node to move it to: default the best other one.
     timeout
         Seconds to wait for the end.
-    state
-        The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast.
-    config
-        The cluster file, for a cluster that was not started by `holdfast up`.
-    secrets
-        The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
     request = _request("switchover", group, to)
-    return await _carry_out(await find(state, config, secrets).connect(), request, timeout)
+    return await _carry_out(await which.connect(), request, timeout)
 
 
 async def stop(
@@ -67,9 +55,7 @@ async def stop(
     /,
     *,
     timeout: float = 120.0,
-    state: State = None,
-    config: Config = None,
-    secrets: Path | None = None,
+    which: Which = HERE,
 ) -> int:
     """Stop a group and keep it stopped, whatever happens, until `holdfast start`.
 
@@ -81,15 +67,9 @@ async def stop(
         The group to stop.
     timeout
         Seconds to wait for the end.
-    state
-        The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast.
-    config
-        The cluster file, for a cluster that was not started by `holdfast up`.
-    secrets
-        The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
     request = _request("stop", group, None)
-    return await _carry_out(await find(state, config, secrets).connect(), request, timeout)
+    return await _carry_out(await which.connect(), request, timeout)
 
 
 async def start(
@@ -98,9 +78,7 @@ async def start(
     *,
     on: str | None = None,
     timeout: float = 120.0,
-    state: State = None,
-    config: Config = None,
-    secrets: Path | None = None,
+    which: Which = HERE,
 ) -> int:
     """Start a group that is held or was stopped by an operator.
 
@@ -114,15 +92,9 @@ async def start(
         The node to start it on: default the best one.
     timeout
         Seconds to wait for the end.
-    state
-        The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast.
-    config
-        The cluster file, for a cluster that was not started by `holdfast up`.
-    secrets
-        The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
     request = _request("start", group, on)
-    return await _carry_out(await find(state, config, secrets).connect(), request, timeout)
+    return await _carry_out(await which.connect(), request, timeout)
 
 
 def _request(

@@ -1,10 +1,7 @@
 """`holdfast lead`: hand the deciders' leadership, and the streams', to a place."""
 
 import getpass
-from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
 from rich.console import Console
 
 from holdfast import subjects
@@ -12,7 +9,7 @@ from holdfast.bus import Bus, BusError
 from holdfast.clock import monotonic
 from holdfast.config.model import ClusterFile
 from holdfast.console.connection import Unreachable
-from holdfast.console.whereabouts import find
+from holdfast.console.whereabouts import HERE, Which
 from holdfast.errors import HoldfastError
 from holdfast.streams import move_stream_leaders
 from holdfast.wire import LeadRequest, Refused, StatusReply, StatusRequest
@@ -26,9 +23,7 @@ async def lead(
     /,
     *,
     streams: bool = False,
-    state: Annotated[Path | None, Parameter(name=["--state", "-s"])] = None,
-    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
-    secrets: Path | None = None,
+    which: Which = HERE,
 ) -> int:
     """Hand the deciders' leadership to a place, e.g. before maintenance. Moves no workload.
 
@@ -38,14 +33,8 @@ async def lead(
         The host or witness that shall lead.
     streams
         Make it the leader of the bus's streams, too.
-    state
-        The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast.
-    config
-        The cluster file, for a cluster that was not started by `holdfast up`.
-    secrets
-        The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
-    where = find(state, config, secrets)
+    where = which.find()
     bus = await where.connect()
     try:
         await _hand_over(bus, place)

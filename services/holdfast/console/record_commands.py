@@ -1,18 +1,13 @@
 """`holdfast why` and `holdfast audit verify`: the record, explained and proven."""
 
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from cyclopts import Parameter
 from rich.console import Console
 
 from holdfast.console import audit, record, why
-from holdfast.console.whereabouts import find
+from holdfast.console.whereabouts import HERE, Which
 from holdfast.events import Envelope
-
-State = Annotated[Path | None, Parameter(name=["--state", "-s"])]
-Config = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 
 
 async def explain(
@@ -21,9 +16,7 @@ async def explain(
     *,
     json: bool = False,
     width: int | None = None,
-    state: State = None,
-    config: Config = None,
-    secrets: Path | None = None,
+    which: Which = HERE,
 ) -> int:
     """Why something happened: an incident's events by cause, with rules and evidence.
 
@@ -35,15 +28,9 @@ async def explain(
         One JSON document instead of a picture.
     width
         Columns to use: default those of the terminal.
-    state
-        The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast.
-    config
-        The cluster file, for a cluster that was not started by `holdfast up`.
-    secrets
-        The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
     console = Console(highlight=False, width=width, force_terminal=True if width else None)
-    found = why.explain(await _whole_record(state, config, secrets), wanted)
+    found = why.explain(await _whole_record(which), wanted)
     if json:
         console.out(msgspec.json.encode(why.to_json(found)).decode(), highlight=False)
     else:
@@ -55,9 +42,7 @@ async def audit_verify(
     *,
     json: bool = False,
     file: Path | None = None,
-    state: State = None,
-    config: Config = None,
-    secrets: Path | None = None,
+    which: Which = HERE,
 ) -> int:
     """Prove the record: hashes, no gap, no fork, and a cause for every action.
 
@@ -69,27 +54,19 @@ async def audit_verify(
         The report as one line of JSON.
     file
         Verify a file that `holdfast events --json` wrote instead of the cluster's stream.
-    state
-        The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast.
-    config
-        The cluster file, for a cluster that was not started by `holdfast up`.
-    secrets
-        The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
     console = Console(highlight=False)
     if file is not None:
         return await audit.verify(file, console, as_json=json)
-    bus = await find(state, config, secrets).connect()
+    bus = await which.connect()
     try:
         return await audit.verify(bus, console, as_json=json)
     finally:
         await bus.close()
 
 
-async def _whole_record(
-    state: Path | None, config: Path | None, secrets: Path | None
-) -> list[Envelope]:
-    bus = await find(state, config, secrets).connect()
+async def _whole_record(which: Which) -> list[Envelope]:
+    bus = await which.connect()
     try:
         return await record.read_events(bus, lambda _read, _all: None)
     finally:

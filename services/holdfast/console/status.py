@@ -2,11 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from cyclopts import Parameter
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
@@ -15,7 +12,7 @@ from rich.table import Table
 from holdfast import subjects
 from holdfast.bus import Bus, BusError
 from holdfast.console.connection import Unreachable
-from holdfast.console.whereabouts import find
+from holdfast.console.whereabouts import HERE, Which
 from holdfast.wire import StatusReply, StatusRequest
 
 ASK_TIMEOUT = 3.0
@@ -26,9 +23,7 @@ async def status(
     *,
     json: bool = False,
     watch: bool = False,
-    state: Annotated[Path | None, Parameter(name=["--state", "-s"])] = None,
-    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
-    secrets: Path | None = None,
+    which: Which = HERE,
 ) -> int:
     """Show nodes and groups. Exit code 0: healthy, 1: degraded, 2: nobody could be asked.
 
@@ -38,15 +33,9 @@ async def status(
         Print the reply as JSON.
     watch
         Show it anew every second until Ctrl-C.
-    state
-        The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast.
-    config
-        The cluster file, for a cluster that was not started by `holdfast up`.
-    secrets
-        The folder of `holdfast init`; it needs `operator/operator.nk` only.
     """
     console = Console(highlight=False)
-    bus = await find(state, config, secrets).connect()
+    bus = await which.connect()
     try:
         if watch:
             await _watch(bus, console)

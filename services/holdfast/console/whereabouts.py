@@ -1,9 +1,12 @@
 """Which cluster a command is about, and with which keys it talks to it."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from cyclopts import Parameter
 
 from holdfast.bus import Bus
 from holdfast.config.load import load
@@ -30,20 +33,41 @@ def state_folder(state: Path | None) -> Path:
     return (state or Path(os.environ.get("HOLDFAST_HOME", ".holdfast"))).absolute()
 
 
-def find(state: Path | None, config: Path | None, secrets: Path | None) -> Whereabouts:
-    """The cluster of `--config` and `--secrets`, else the one started from the state folder.
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """The options of every command that talks to a cluster."""
 
-    `HOLDFAST_CONFIG` and `HOLDFAST_SECRETS` stand for options that are not given, unless `state`
-    is. Raises HoldfastError.
-    """
-    if state is None:
-        config, secrets = config or _named("CONFIG"), secrets or _named("SECRETS")
-    if config is not None and secrets is not None:
-        return Whereabouts(cluster=load(config), secrets=secrets)
-    here = read_here(state_folder(state))
-    return Whereabouts(
-        cluster=load(config or Path(here.config)), secrets=secrets or Path(here.secrets)
-    )
+    state: Annotated[Path | None, Parameter(name=["--state", "-s"])] = None
+    """The folder given to `holdfast up`: default $HOLDFAST_HOME, else .holdfast."""
+    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None
+    """The cluster file, for a cluster that was not started by `holdfast up`."""
+    secrets: Path | None = None
+    """The folder of `holdfast init`; it needs `operator/operator.nk` only."""
+
+    def find(self) -> Whereabouts:
+        """The cluster of `--config` and `--secrets`, else the one started from the state folder.
+
+        `HOLDFAST_CONFIG` and `HOLDFAST_SECRETS` stand for options that are not given, unless
+        `--state` is. Raises HoldfastError.
+        """
+        config, secrets = self.config, self.secrets
+        if self.state is None:
+            config, secrets = config or _named("CONFIG"), secrets or _named("SECRETS")
+        if config is not None and secrets is not None:
+            return Whereabouts(cluster=load(config), secrets=secrets)
+        here = read_here(state_folder(self.state))
+        return Whereabouts(
+            cluster=load(config or Path(here.config)), secrets=secrets or Path(here.secrets)
+        )
+
+    async def connect(self) -> Bus:
+        """The cluster's bus as the operator. Raises HoldfastError."""
+        return await self.find().connect()
+
+
+HERE = Which()
+"""The cluster that was started from the usual folder."""
 
 
 def _named(what: str) -> Path | None:
