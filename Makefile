@@ -30,6 +30,7 @@ test: check
 
 generate: $(STAMP)
 	$(BIN)/python -m holdfast.events.generate
+	$(BIN)/python -m holdfast.config.generate
 
 clean:
 	rm -rf $(VENV) .demo dist

@@ -9,6 +9,7 @@ from holdfast import subjects
 from holdfast.events.audit.roles import ACTION_TYPES, ROOT_TYPES
 from holdfast.events.registry import EventData, event_name, event_types
 from holdfast.events.schema import event_schema, summary
+from holdfast.field_table import cells, choices, row
 
 _HEAD = f"""# Events
 
@@ -70,52 +71,16 @@ def _event(cls: type[EventData]) -> str:
 def _table(fields: dict[str, Any], required: list[str], definitions: dict[str, Any]) -> list[str]:
     rows = ["| field | type | bounds | meaning |", "|---|---|---|---|"]
     for name, field in fields.items():
-        kind, bounds, meaning = _field(field, definitions)
+        kind, bounds, meaning = cells(field, definitions, _referred)
         optional = (
             "" if name in required else f"; optional, else `{json.dumps(field.get('default'))}`"
         )
-        cells = (f"`{name}`", kind, bounds + optional if bounds else optional[2:], meaning)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        rows.append(row(f"`{name}`", kind, bounds + optional if bounds else optional[2:], meaning))
     return rows
 
 
-def _field(field: dict[str, Any], definitions: dict[str, Any]) -> tuple[str, str, str]:
-    """Type, bounds and meaning of one field."""
-    if "anyOf" in field:
-        kinds = [_field(choice, definitions) for choice in field["anyOf"]]
-        meaning = next((meaning for _, _, meaning in kinds if meaning), "")
-        bounds = "; ".join(bounds for _, bounds, _ in kinds if bounds)
-        return " or ".join(kind for kind, _, _ in kinds), bounds, meaning
-    if "$ref" in field:
-        return _referred(definitions[field["$ref"].rpartition("/")[2]])
-    bounds = ", ".join(
-        f"{sign} {json.dumps(field[key])}{unit}" for key, sign, unit in _BOUNDS if key in field
-    )
-    if "pattern" in field:
-        bounds = f"{bounds}, `{field['pattern']}`".removeprefix(", ")
-    return _kind(field, definitions), bounds, field.get("description", "")
-
-
-_BOUNDS = (
-    ("minimum", "≥", ""),
-    ("exclusiveMinimum", ">", ""),
-    ("maximum", "≤", ""),
-    ("maxLength", "≤", " characters"),
-    ("maxItems", "≤", " items"),
-    ("maxProperties", "≤", " entries"),
-)
-
-
-def _kind(field: dict[str, Any], definitions: dict[str, Any]) -> str:
-    if field.get("type") == "array":
-        return f"list of {_field(field['items'], definitions)[0]}"
-    if isinstance(extra := field.get("additionalProperties"), dict):
-        return f"map to {_field(extra, definitions)[0]}"
-    return str(field.get("type", "any"))
-
-
-def _referred(definition: dict[str, Any]) -> tuple[str, str, str]:
+def _referred(_name: str, definition: dict[str, Any]) -> tuple[str, str, str]:
     if "enum" in definition:
-        return "one of", ", ".join(f"`{value}`" for value in definition["enum"]), ""
+        return "one of", choices(definition), ""
     inner = ", ".join(f"`{name}`" for name in definition["properties"])
     return f"object of {inner}", "", definition.get("description", "")

@@ -1,0 +1,111 @@
+"""What each key of the cluster file means, for the reference page. A test keeps it complete."""
+
+_CHECK = {
+    "interval": "seconds from the beginning of one look to that of the next",
+    "deadline": "seconds after which a look counts as failed",
+    "failures": "failed looks in a row that count as failed",
+}
+_RESOURCE = {
+    "after": "resources of the group that must be started before it and stopped after it",
+    "start_timeout": "seconds until a start counts as failed",
+    "stop_timeout": "seconds until a stop counts as failed; a process is killed then",
+    "checks": "how the monitor sees that it works; also run after each start, before it counts",
+    "recovery": "restarts on the same node before the group moves",
+}
+
+MEANINGS: dict[str, dict[str, str]] = {
+    "ClusterFile": {
+        "cluster": "",
+        "nodes": "hosts, by name",
+        "witnesses": "by name; none is needed with three hosts",
+        "volumes": "by name",
+        "groups": "what is protected, by name",
+        "monitor": "",
+        "notifications": "",
+        "telemetry": "",
+    },
+    "Cluster": {
+        "name": "in the source of every event, and nats-server's cluster name",
+        "voters": "places whose failover_decider has a vote; an odd number",
+        "profile": "[how long leases last](tuning.md)",
+        "fencing": "whether every node must have a fence device; "
+        "[what lease-only risks](tuning.md#fencing)",
+    },
+    "Node": {
+        "address": "where all other places, and operators, reach it",
+        "bus": "ports of its nats-server",
+        "fence": "tried in order until one answers",
+    },
+    "Witness": {"address": "as of a node", "bus": "ports of its nats-server"},
+    "Bus": {
+        "client_port": "services and operators connect here",
+        "route_port": "the other places' nats-servers connect here",
+        "monitor_port": "nats-server's /healthz and /jsz; on loopback only",
+    },
+    "FenceDevice": {
+        "agent": "name or path of a program that speaks the fence-agent API",
+        "plug": "how the device names this node; default the node's name",
+        "options": "further options of the agent, e.g. `ip`, `username`",
+        "secret_file": "whole path of a file with `key=value` lines, e.g. `password=…`; "
+        "on every place with a vote, readable by failover_decider only",
+        "timeout": "seconds for one run of the agent",
+    },
+    "Volume": {
+        "driver": "",
+        "path": "the folder, the same on every node",
+        "probe_interval": "seconds between two writes that test the volume while it is used",
+        "probe_deadline": "seconds after which such a write counts as failed",
+    },
+    "Group": {
+        "nodes": "where it may run, the preferred first",
+        "resources": "by name",
+        "failback": "what happens when a preferred node returns: nothing by itself",
+        "max_moves": "starts and moves within `moves_window` after which it stays where it is; "
+        "failovers from a lost host do not count",
+        "moves_window": "seconds",
+    },
+    "ProcessResource": {
+        **_RESOURCE,
+        "command": "program and arguments, without a shell",
+        "environment": "added to that of the recovery service",
+        "directory": "working folder, a whole path",
+    },
+    "CommandResource": {
+        **_RESOURCE,
+        "start": "exits 0 when started",
+        "stop": "exits 0 when told to stop; `probe` then decides whether it stopped",
+        "probe": "exits 0 if it runs, 7 if not; anything else is unknown",
+    },
+    "VolumeResource": {**_RESOURCE, "volume": "a name of `[volumes]`; one resource per volume"},
+    "LocalRecovery": {
+        "attempts": "within `window`; then the group moves",
+        "window": "seconds",
+        "backoff": "seconds before the second attempt; the first is made at once",
+        "backoff_factor": "each later attempt waits this many times longer",
+    },
+    "ProcessCheck": {},
+    "TcpCheck": {"host": "address it listens on", "port": "", **_CHECK},
+    "HttpCheck": {"url": "", **_CHECK},
+    "CommandCheck": {"command": "program and arguments, without a shell", **_CHECK},
+    "Thresholds": {
+        "interval": "seconds between two samples",
+        "pressure_degraded": "share of time stalled for CPU, memory or I/O (PSI)",
+        "memory_available_degraded": "less memory available than this",
+        "disk_free_degraded": "less room than this on the state folder's or a volume's disk",
+        "load_per_core_degraded": "a load per core above this; not a percentage",
+    },
+    "Notifications": {
+        "channels": "by name; each event goes to all of them",
+        "events": "names of [events](events.md)",
+    },
+    "LogChannel": {"path": "a file, or `-`"},
+    "WebhookChannel": {
+        "url": "never written to a log or an event, because it may hold a secret",
+        "deadline": "seconds for one attempt",
+        "attempts": "then it is given up and `notification_failed` says so",
+    },
+    "Telemetry": {
+        "endpoint": "e.g. `http://collector:4318`; "
+        "without it the variable `OTEL_EXPORTER_OTLP_ENDPOINT` counts",
+    },
+}
