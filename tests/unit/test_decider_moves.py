@@ -1,5 +1,7 @@
 """The decider's core, with real voters, on virtual time: what a group goes through."""
 
+from itertools import pairwise
+
 import pytest
 
 from holdfast.events.ownership import (
@@ -183,6 +185,40 @@ def test_a_leader_that_cannot_record_leaves_the_lead_to_others(world: World) -> 
     world.kill("beta")
     world.run(3.0)
     assert world.leader() == "gamma", "a decider that cannot record does not stand"
+
+
+def test_a_candidate_that_cannot_record_is_not_elected_by_votes_under_way(world: World) -> None:
+    world.kill("alpha")
+    while (beta := world.deciders["beta"]) and not beta.standing_since:
+        world.run(0.001)
+    world.feed("beta", Recording(possible=False))
+    world.run(5.0)
+    assert world.leader() == "gamma"
+
+
+def test_who_cannot_record_suspects_nobody_and_forgets_whom_it_suspected(world: World) -> None:
+    world.hosts["alpha"].cut_off = True
+    world.fence_says["alpha"] = lambda _action: ("failed", "unreachable")
+
+    def suspects() -> bool:
+        beta = world.deciders["beta"]
+        return beta is not None and beta.nodes["alpha"].suspicion is not None
+
+    world.run(2.5)
+    assert suspects()
+    world.feed("beta", Recording(possible=False))
+    world.run(1.0)
+    assert not suspects(), "the event that said so may not be on the record"
+
+
+def test_an_order_is_not_repeated_before_its_time(world: World) -> None:
+    sent: list[float] = []
+    world.hosts["alpha"].stop_fails = True
+    world._order_arrives = lambda *_: sent.append(world.now)  # type: ignore[assignment,method-assign]
+    world.report("alpha", "failed")
+    world.run(3.0)
+    assert len(sent) > 5, "nobody answers, so it is repeated"
+    assert min(b - a for a, b in pairwise(sent)) > 0.29
 
 
 def test_escalation_stops_cleanly_then_starts_elsewhere(world: World) -> None:

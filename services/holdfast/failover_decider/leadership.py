@@ -82,12 +82,22 @@ def step_down(turn: Turn, reason: str, after: Trail | None = None) -> None:
 
 
 def on_recording(turn: Turn, possible: bool) -> None:
-    """Without a record there is no leading: leave it to a decider whose disk is well."""
+    """Without a record there is no leading: leave it to a decider whose disk is well.
+
+    Nor is there any suspecting: what rests on an event that is not on the record would be an action
+    without a cause. So what was noted of the nodes is forgotten, and found anew.
+    """
     turn.state = replace(turn.state, recording=possible)
-    if turn.state.leading and not possible:
+    for view in turn.state.nodes.values():
+        turn.set_node(replace(view, seen=None, suspicion=None, revocation=None, revoked=None))
+    if possible:
+        return
+    if turn.state.leading:
         _stop_leading(turn)
+    if turn.state.leadership.rounds:
+        # Also of a candidate: a vote that is still under way must not make it lead.
         leadership, release = turn.state.leadership.release()
-        turn.state = replace(turn.state, leadership=leadership)
+        turn.state = replace(turn.state, leadership=leadership, standing_since=0.0)
         turn.do(AskVoters(release))
 
 
@@ -116,14 +126,13 @@ def on_lead_asked(turn: Turn, request: LeadRequest) -> None:
 
 def _take_up(turn: Turn) -> None:
     state = turn.state
-    granted = max(state.leadership.rounds.items())[1].granted
     deposed = _deposed(state)
     term = state.leadership.term
     elected = turn.emit(
         LeaderElected(
             leader=state.place,
             term=term,
-            votes=sorted(granted),
+            votes=sorted(state.leadership.granted),
             proof="its host is proven off" if deposed else "the lease was free",
         ),
         service_entity(state.place, "failover_decider"),

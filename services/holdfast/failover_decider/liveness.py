@@ -29,19 +29,23 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
     elif not _counts_as_alive(view, pulse):
         return
     suspicion = view.suspicion
+    hands, hands_heard, signals = view.hands, view.hands_heard, view.signals
+    match pulse:
+        case HandsPulse():
+            hands, hands_heard = pulse, turn.now
+        case MonitorPulse():
+            signals = {**signals, pulse.service: tuple(pulse.signals)}
     view = replace(
         view,
         heard=turn.now,
         clock=max(view.clock, pulse.now),
+        hands=hands,
+        hands_heard=hands_heard,
+        signals=signals,
         suspicion=None,
         revocation=None,
         revoked=None,
     )
-    match pulse:
-        case HandsPulse():
-            view = replace(view, hands=pulse, hands_heard=turn.now)
-        case MonitorPulse():
-            view = replace(view, signals={**view.signals, pulse.service: tuple(pulse.signals)})
     turn.set_node(view)
     if suspicion is not None:
         silent = turn.now - suspicion.since
@@ -107,8 +111,11 @@ def must_act(state: State, view: NodeView, now: float) -> bool:
     """Whether it is this decider that looks into a silent node.
 
     The leader does. When the silent node is the leader's own host, the candidates do, one after
-    another, so that usually only the first of them asks the fence devices.
+    another, so that usually only the first of them asks the fence devices. Nobody does whose
+    events are not recorded: what follows would have no cause.
     """
+    if not state.recording:
+        return False
     if state.leading:
         return True
     if view.node != state.leader or view.boot != state.leader_boot:

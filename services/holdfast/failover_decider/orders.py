@@ -22,7 +22,7 @@ def keep_ordering(turn: Turn, view: GroupView, owner: NodeView) -> None:
     """Send the current phase's order if it is due."""
     if view.order is None:
         view = _announce(turn, view, owner)
-    if turn.now < view.ordered_at + ORDER_AGAIN and view.ordered_at > view.phase_since:
+    if turn.now < view.ordered_at + ORDER_AGAIN:
         return
     assert view.order is not None
     assert view.record.intent is not None
