@@ -96,6 +96,8 @@ class Refusals:
         return await self._taken()
 
     async def _taken(self) -> bool:
+        # nats-py writes a flush's PING past what is still pending, so that goes out first.
+        await until(lambda: self.client.pending_data_size == 0, "everything is sent")
         await self.client.flush(5)
         refused = any("permissions violation" in error.lower() for error in self._errors)
         self._errors.clear()
