@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.events import Health
 from holdfast.events.health import HealthSignal, NodeSeen
-from holdfast.events.ownership import DecisionMade, MoveCompleted
+from holdfast.events.ownership import DecisionMade, FenceStarted, LeaderLost, MoveCompleted
 from holdfast.ownership import Phase
 from tests.support.decider_world import TIMING, World, cluster
 
@@ -64,3 +64,27 @@ def test_only_what_is_heard_is_greeted(world: World) -> None:
     assert [one.node for one in seen] == ["beta"]
     healthy = [s for s in world.emitted(HealthSignal, since=lost) if s.state == Health.OK]
     assert {signal.node for signal in healthy} == {"beta"}
+
+
+def test_a_leader_whose_own_hands_are_frozen_lets_another_fence_its_host(world: World) -> None:
+    assert world.leader() == "alpha"
+    world.hosts["alpha"].frozen = True
+    world.run(TIMING.ttl + 0.2)
+    (lost,) = world.emitted(LeaderLost)
+    assert "hands" in lost.reason
+    world.run(6.0)
+    assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
+    assert world.leader() == "beta"
+    fenced = [by for _, by, d in world.drafts if isinstance(d.data, FenceStarted)]
+    assert "alpha" not in fenced, "no host can switch itself off and tell"
+    assert world.active_overlaps == []
+
+
+def test_a_host_with_frozen_hands_does_not_stand_again(world: World) -> None:
+    world.fence_says["alpha"] = lambda _action: ("failed", "unreachable")
+    world.hosts["alpha"].frozen = True
+    world.run(TIMING.ttl + 3.0)
+    world.kill("beta")
+    world.run(10.0)
+    assert world.leader() == "gamma"
+    world.hosts["alpha"].frozen = False

@@ -6,10 +6,16 @@ import msgspec
 import pytest
 
 from holdfast.failover_decider import core
-from holdfast.failover_decider.messages import PulseHeard, RecordSeen, RecordSpoiled, Reject
+from holdfast.failover_decider.messages import (
+    LeadAsked,
+    PulseHeard,
+    RecordSeen,
+    RecordSpoiled,
+    Reject,
+)
 from holdfast.ids import uuid7
 from holdfast.ownership import Phase
-from holdfast.wire import HandsPulse, MonitorPulse
+from holdfast.wire import HandsPulse, LeadRequest, MonitorPulse
 from tests.support.decider_world import TIMING, World, cluster
 
 
@@ -105,3 +111,19 @@ def _rejected(world: World, name: str, happened: Any) -> list[Reject]:
     assert state is not None
     _, effects = core.decide(state, happened, world.now, uuid7)
     return [effect for effect in effects if isinstance(effect, Reject)]
+
+
+def test_a_leader_that_steps_down_leaves_the_spoiled_record_to_the_next(world: World) -> None:
+    alpha = world.deciders["alpha"]
+    assert alpha is not None
+    world.store_stalled_until = world.now + 2.0
+    spoil(world)
+    world.feed("alpha", LeadAsked(LeadRequest(place="beta", operator="o")))
+    alpha = world.deciders["alpha"]
+    assert alpha is not None
+    assert alpha.groups["g0"].spoiled
+    before = world.record()
+    world.run(8.0)
+    assert world.leader() == "beta"
+    assert world.record() == before
+    assert all(state and not state.groups["g0"].spoiled for state in world.deciders.values())

@@ -61,6 +61,8 @@ def on_tick(turn: Turn) -> None:
     state = turn.state
     if state.leading and not state.leadership.valid(turn.now):
         step_down(turn, "the leadership lease was not renewed in time")
+    elif state.leading and _own_hands_gone(state, turn.now):
+        _make_room(turn)
     if turn.now < turn.state.next_renewal:
         return
     if not turn.state.leading and turn.state.standing_since and _gives_up(turn):
@@ -104,7 +106,15 @@ def on_recording(turn: Turn, possible: bool) -> None:
 def _stop_leading(turn: Turn) -> None:
     turn.state = replace(turn.state, leading=False, election=None)
     for view in turn.state.groups.values():
-        turn.set_group(GroupView(view.group, view.record, view.revision, moved_at=view.moved_at))
+        turn.set_group(
+            GroupView(
+                view.group,
+                view.record,
+                view.revision,
+                spoiled=view.spoiled,
+                moved_at=view.moved_at,
+            )
+        )
 
 
 def on_lead_asked(turn: Turn, request: LeadRequest) -> None:
@@ -144,9 +154,31 @@ def _take_up(turn: Turn) -> None:
     )
 
 
+def _own_hands_gone(state: State, now: float) -> bool:
+    """Whether the host we run on must be switched off, which only another place can do.
+
+    It owns a group, and the hands that could stop it are silent beyond their lease.
+    """
+    here = state.nodes.get(state.place)
+    if here is None or now - max(here.hands_heard, state.started) < state.timing.ttl:
+        return False
+    return any(
+        view.record.owner == here.node and view.record.boot == here.boot
+        for view in state.groups.values()
+    )
+
+
+def _make_room(turn: Turn) -> None:
+    """Leave the lead to a decider that can fence this host."""
+    step_down(turn, "the hands of its own host are silent beyond their lease")
+    leadership, release = turn.state.leadership.release()
+    turn.do(AskVoters(release))
+    turn.state = replace(turn.state, leadership=leadership, standing_since=0.0)
+
+
 def _may_stand(turn: Turn) -> bool:
     state = turn.state
-    if not state.recording:
+    if not state.recording or _own_hands_gone(state, turn.now):
         return False
     wait = rank(state) * STAND_APART
     suspicion = _deposed(state)

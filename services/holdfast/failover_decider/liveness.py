@@ -155,8 +155,12 @@ def _hands_silent(state: State, view: NodeView, now: float) -> bool:
 
 
 def _hands_since(state: State, view: NodeView) -> float:
-    """When the hands were last heard; a new leader, which may have missed them, starts afresh."""
-    return max(view.hands_heard, state.leading_since)
+    """When the hands were last heard; whoever begins to lead listens for the suspicion time first.
+
+    One that started later than they were heard counts from its start.
+    """
+    listened = state.leading_since + state.timing.suspect_after - state.timing.ttl
+    return max(view.hands_heard, state.started, listened)
 
 
 def _suspect(turn: Turn, view: NodeView, *, hands_only: bool = False) -> None:
