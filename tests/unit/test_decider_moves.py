@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from holdfast.events import Health
+from holdfast.events.health import HealthSignal
 from holdfast.events.ownership import (
     DecisionMade,
     DecisionRefused,
@@ -81,6 +83,34 @@ def test_a_leader_that_steps_down_forgets_what_it_did_not_store(world: World) ->
     alpha = world.deciders["alpha"]
     assert alpha is not None
     assert all(view.writing is None for view in alpha.groups.values())
+
+
+def test_a_silent_voter_moves_nothing_and_is_said_once(world: World) -> None:
+    since = world.now
+    world.deciders["gamma"] = None
+    world.run(30.0)
+    (signal,) = [s for s in world.emitted(HealthSignal, since=since) if s.probe == "vote"]
+    assert (signal.node, signal.state) == ("gamma", Health.FAILED)
+    assert not world.emitted(DecisionMade, since=since)
+    world.start_decider("gamma")
+    world.run(5.0)
+    said = [s.state for s in world.emitted(HealthSignal, since=since) if s.probe == "vote"]
+    assert said == [Health.FAILED, Health.OK]
+
+
+def test_a_group_that_nobody_can_start_says_why() -> None:
+    world = World(cluster())
+    for host in world.hosts.values():
+        host.alive = False
+    world.run(30.0)
+    (refusal,) = world.emitted(DecisionRefused)
+    assert refusal.rule == "start_stopped"
+    assert "alpha: its pulse is no longer heard" in refusal.reason
+
+
+def test_a_stall_of_five_seconds_is_within_the_standard_profile() -> None:
+    left = TIMING.ttl - TIMING.margin - TIMING.stop_before - TIMING.renew_every
+    assert left >= 5.0
 
 
 def test_a_short_stall_moves_nothing(world: World) -> None:
@@ -214,7 +244,7 @@ def test_who_cannot_record_suspects_nobody_and_forgets_whom_it_suspected(world: 
 def test_an_order_is_not_repeated_before_its_time(world: World) -> None:
     sent: list[float] = []
     world.hosts["alpha"].stop_fails = True
-    world._order_arrives = lambda *_: sent.append(world.now)  # type: ignore[assignment,method-assign]
+    world._order_arrives = lambda *_: sent.append(world.now)  # type: ignore[method-assign]
     world.report("alpha", "failed")
     world.run(3.0)
     assert len(sent) > 5, "nobody answers, so it is repeated"
