@@ -16,7 +16,11 @@ from tests.support.follower import event
 from tests.support.kills import assert_one_owner_at_a_time
 from tests.support.waiting import gone, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+    pytest.mark.chaos,
+]
 TTL = PROFILES["standard"].ttl
 
 

@@ -37,12 +37,13 @@ _numbers = itertools.count(1)
 class RunningCluster:
     """Hosts alpha and beta and a witness; the group `ledger` with the process `web`."""
 
-    def __init__(self, folder: Path, *, extra: str = "") -> None:
+    def __init__(self, folder: Path, *, profile: str = "standard", extra: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         config, url = cluster_file.write(folder)
         net = f"127.{1 + os.getpid() % 200}.{next(_numbers)}."
         demo_net = cluster_file.SERVICE.rpartition(".")[0] + "."
-        config.write_text(config.read_text().replace(demo_net, net) + extra)
+        text = config.read_text().replace(demo_net, net)
+        config.write_text(text.replace('profile = "standard"', f'profile = "{profile}"') + extra)
         self.url = url.replace(demo_net, net)
         self.data = folder / "shared-storage"
         self.reports: list[str] = []
