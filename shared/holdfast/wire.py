@@ -312,6 +312,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     leader_term: Term
     nodes: list[NodeStatus]
     groups: list[GroupStatus]
+    silent_voters: list[Name] = []
 
 
 class Begun(_Message, frozen=True, kw_only=True, tag="begun"):

@@ -51,6 +51,8 @@ async def status(
 
 def degradations(reply: StatusReply) -> Iterator[str]:
     """Everything that is not as it should be, one sentence each. Pure."""
+    for voter in reply.silent_voters:
+        yield f"the voter of {voter} is silent: fewer further losses leave a majority"
     for node in reply.nodes:
         if node.state != "alive":
             yield f"node {node.node} is {node.state}, silent for {node.silent_for:.1f} s"

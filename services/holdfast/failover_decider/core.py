@@ -14,6 +14,7 @@ from holdfast.failover_decider import (
     leadership,
     liveness,
     moves,
+    quorum,
     requests,
     spoiled,
     writing,
@@ -56,11 +57,13 @@ def _take_in(turn: Turn, happened: Input) -> None:
             leadership.on_tick(turn)
             liveness.on_tick(turn)
             fencing.on_tick(turn)
+            quorum.on_tick(turn)
         case PulseHeard(pulse):
             liveness.on_pulse(turn, pulse)
         case LeaderSeen():
             leadership.on_leader_seen(turn, happened)
         case VoteReceived(vote):
+            quorum.on_vote(turn, vote)
             leadership.on_vote(turn, vote)
             fencing.on_vote(turn, vote)
         case RecordSeen():

@@ -104,7 +104,7 @@ def on_recording(turn: Turn, possible: bool) -> None:
 
 
 def _stop_leading(turn: Turn) -> None:
-    turn.state = replace(turn.state, leading=False, election=None)
+    turn.state = replace(turn.state, leading=False, election=None, silent_voters={})
     for view in turn.state.groups.values():
         turn.set_group(
             GroupView(

@@ -58,18 +58,19 @@ def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
         return None  # an operator stopped it, and an operator starts it
     tried = record.intent.tried if record.phase == Phase.HELD and record.intent else []
     choice = choose(state, view.group, now, tried)
+    waited = now - state.leading_since >= WAIT_FOR_PREFERRED
     if choice.target is None:
+        if waited and record.phase == Phase.STOPPED and state.election is not None:
+            return _nowhere("start_stopped", choice, state.election)
         return None
     preferred = state.cluster.groups[view.group].nodes[0]
-    if (
-        record.epoch == 0
-        and choice.target != preferred
-        and now - state.leading_since < WAIT_FOR_PREFERRED
-    ):
+    if record.epoch == 0 and choice.target != preferred and not waited:
         return None
     after = state.nodes[choice.target].seen
-    if after is None or moves_too_often(state.cluster, view, now):
+    if after is None:
         return None
+    if moves_too_often(state.cluster, view, now):
+        return _too_often(state, view, after)
     return Decision(
         rule="start_stopped",
         kind=MoveKind.START,
@@ -145,9 +146,7 @@ def failed_at_owner(state: State, view: GroupView, now: float) -> Verdict:
     if choice.target is None:
         return _nowhere("no_other_node", choice, after)
     if moves_too_often(state.cluster, view, now):
-        limits = state.cluster.groups[view.group]
-        reason = f"it moved {limits.max_moves} times within {limits.moves_window:.0f} s"
-        return Refusal("moved_too_often", reason, after, [after.cause])
+        return _too_often(state, view, after)
     return Decision(
         rule="failed_at_owner",
         kind=MoveKind.RELOCATE,
@@ -191,6 +190,12 @@ def _start_again(state: State, view: GroupView, now: float, rule: str, after: Tr
         evidence=[after.cause],
         alternatives=choice.alternatives,
     )
+
+
+def _too_often(state: State, view: GroupView, after: Trail) -> Refusal:
+    limits = state.cluster.groups[view.group]
+    reason = f"it moved {limits.max_moves} times within {limits.moves_window:.0f} s"
+    return Refusal("moved_too_often", reason, after, [after.cause])
 
 
 def _nowhere(rule: str, choice: Choice, after: Trail) -> Refusal:

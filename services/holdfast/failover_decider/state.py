@@ -133,6 +133,9 @@ class State:
     leader_boot: str = ""
     leader_until: float = 0.0
     stand_at: float = 0.0
+    voters_heard: dict[str, float] = field(default_factory=dict)
+    silent_voters: dict[str, Trail] = field(default_factory=dict)
+    """Voters that were reported as silent, and the signal that did."""
     records_loaded: bool = False
     recording: bool = True
     nodes: dict[str, NodeView] = field(default_factory=dict)

@@ -13,6 +13,7 @@ def status(state: State, now: float) -> StatusReply:
         cluster=state.cluster.cluster.name,
         leader=state.place,
         leader_term=state.leadership.term,
+        silent_voters=sorted(state.silent_voters),
         nodes=[_node(state, view, now) for view in state.nodes.values()],
         groups=[_group(state, view) for view in state.groups.values()],
     )

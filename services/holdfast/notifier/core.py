@@ -97,7 +97,7 @@ def _serious(data: EventData) -> bool:
     """Events that are notable for what they say."""
     match data:
         case HealthSignal():
-            return data.state is Health.FAILED and data.layer in _BELOW
+            return data.state is Health.FAILED and (data.layer in _BELOW or data.probe == "vote")
         case FenceFinished():
             return data.outcome in ("failed", "timeout")
         case _:
