@@ -152,14 +152,13 @@ async def test_old_lease_requests_are_refused(cluster: RunningCluster) -> None:
     ],
 )
 async def test_a_spoiled_record_is_put_right_and_moves_nothing(
-    cluster: RunningCluster, spoil: object
+    cluster: RunningCluster, spoil: Callable[[dict[str, object]], bytes]
 ) -> None:
     key = "$KV.ha_ownership.ledger"
     began = wall_time()
-    assert callable(spoil)
     async with unchanged(cluster) as now:
         record = {"group": "ledger", "epoch": now.epoch, "owner": now.owner, "boot": now.boot}
-        raw: bytes = spoil({**record, "phase": "active"})
+        raw = spoil({**record, "phase": "active"})
         async with connected(cluster, "failover_decider@witness") as bus:
             await bus.jetstream().publish(key, raw)
         for decider in ("alpha", "beta", "witness"):
