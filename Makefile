@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check generate bench clean
+.PHONY: demo compose-demo test check network network-soak generate bench clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,15 @@ check: $(STAMP)
 
 test: check
 	$(BIN)/pytest -m 'not compose and not chaos'
+
+# Clusters on real networks (root, iproute2, nftables); the soak is N random faults, from SEED on.
+N ?= 20
+SEED ?= 1
+network: $(STAMP)
+	$(BIN)/pytest -m network tests/network
+
+network-soak: $(STAMP)
+	NETWORK_RUNS=$(N) NETWORK_SEED=$(SEED) $(BIN)/pytest -m network tests/network/test_random.py
 
 generate: $(STAMP)
 	$(BIN)/python -m holdfast.events.generate

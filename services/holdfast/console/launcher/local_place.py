@@ -45,10 +45,8 @@ class LocalPlace:
             cure = f"nothing to do; `holdfast host kill {self.name}` ends it"
             raise LaunchError("is running already", place=f"place {self.name}", cure=cure)
         log = folder(self.state / "log") / "place.log"
-        argv = ["-m", "holdfast.console.place", "--config", self._config, "--place", self.name]
-        argv += ["--state", self.state, "--secrets", self._secrets]
         try:
-            self._session, output = session.start([str(one) for one in argv], log)
+            self._session, output = self._spawn(log)
         except OSError as error:
             raise unwritable(log, error) from error
         first = self._first = asyncio.get_running_loop().create_future()
@@ -100,6 +98,11 @@ class LocalPlace:
             if watched is not None:
                 watched.close()
         self._session = self._lines = None
+
+    def _spawn(self, log: Path) -> tuple[session.Session, int]:
+        argv = ["-m", "holdfast.console.place", "--config", self._config, "--place", self.name]
+        argv += ["--state", self.state, "--secrets", self._secrets]
+        return session.start([str(one) for one in argv], log)
 
     def _attach(self) -> session.Session | None:
         """The session leader of a place that another process started, if it still lives."""

@@ -1,0 +1,233 @@
+"""A whole cluster in a lab: what `tests.support.cluster` offers, each place in its namespace."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from holdfast.bus import Bus
+from holdfast.config.model import Bus as BusPorts
+from holdfast.console import credentials
+from holdfast.console.connection import connect
+from holdfast.console.files import write
+from holdfast.console.here import CLUSTER_FILE, Here
+from holdfast.console.launcher.local_cluster import LocalCluster
+from holdfast.console.launcher.local_place import LocalPlace
+from holdfast.console.launcher.session import Session
+from holdfast.fence_host.processes import living_members
+from holdfast.ledger.client import LedgerClient
+from tests.network.lab import Lab, inside
+from tests.support.cluster import HOSTS, RunningCluster, _well, eventually
+
+WITNESS = "witness"
+PLACES = (*HOSTS, WITNESS)
+PORT = 7777
+RESTORED = 90.0
+_DEVICE = """
+[[nodes.{name}.fence]]
+agent = "fence_holdfast_host"
+options = {{ run_dir = "{run_dir}" }}
+"""
+_FILE = """\
+[cluster]
+name = "lab"
+voters = ["alpha", "beta", "witness"]
+profile = "standard"
+fencing = "{fencing}"
+
+[nodes.alpha]
+address = "{alpha}"
+[nodes.beta]
+address = "{beta}"
+[witnesses.witness]
+address = "{witness}"
+{devices}
+[volumes.ledger]
+driver = "directory"
+path = "{data}"
+
+[groups.ledger]
+nodes = ["alpha", "beta"]
+max_moves = 100
+
+[groups.ledger.resources.store]
+kind = "volume"
+volume = "ledger"
+
+[groups.ledger.resources.web]
+kind = "process"
+after = ["store"]
+command = ["{python}", "-m", "holdfast.ledger", "--listen", "0.0.0.0:{port}",
+           "--data", "{ledger}", "--epoch", "{{epoch}}"]
+checks = [{{ kind = "process" }}, {{ kind = "http", url = "http://127.0.0.1:{port}/healthz" }}]
+recovery = {{ attempts = 3, window = 300 }}
+"""
+
+
+class LabPlace(LocalPlace):
+    """A place whose processes live in a network namespace."""
+
+    namespace = ""
+
+    def _spawn(self, log: Path) -> tuple[Session, int]:
+        with inside(self.namespace):
+            return super()._spawn(log)
+
+    @property
+    def on(self) -> bool:
+        """Whether its first process lives."""
+        return self._session is not None
+
+
+class LabCluster(LocalCluster):
+    """Its addresses are those of the lab. It is asked through the witness, which outlives most."""
+
+    def __init__(self, config: Path, state: Path, lab: Lab, on_report: Callable[[str], None]):
+        super().__init__(config, state, on_report=on_report)
+        self.lab_places: dict[str, LabPlace] = {}
+        for name in self.places:
+            place = LabPlace(
+                name,
+                config=self.config,
+                run_dir=self.run_dir,
+                secrets=self.secrets / name,
+                on_report=on_report,
+            )
+            place.namespace = lab.namespace(name)
+            self.places[name] = self.lab_places[name] = place
+
+    async def start(self) -> None:
+        """Start every place."""
+        credentials.initialise(self.cluster, self.secrets, tls=False)
+        here = Here(config=str(self.config), secrets=str(self.secrets))
+        write(self.state / CLUSTER_FILE, msgspec.json.encode(here))
+        await self._start_places()
+
+    async def ready(self, timeout: float) -> None:
+        """Wait until every nats-server is healthy."""
+        for place in self.lab_places.values():
+            await eventually(partial(bus_is_well, place), f"{place.name}'s bus is well")
+
+    async def connect(self, user: str, *, timeout: float = 10.0) -> Bus:
+        """The bus, by the witness's nats-server."""
+        witness = {WITNESS: self.cluster.witnesses[WITNESS]}
+        narrowed = msgspec.structs.replace(self.cluster, nodes={}, witnesses=witness)
+        return await connect(narrowed, self.secrets, user, timeout=timeout)
+
+
+class NetworkCluster(RunningCluster):
+    """Hosts alpha and beta and a witness in a lab, with fence devices or without.
+
+    `shared`: both hosts write to one journal; else each has one of its own.
+    """
+
+    def __init__(self, folder: Path, lab: Lab, *, fenced: bool, shared: bool = True) -> None:
+        self.lab = lab
+        self.data = folder / "storage"
+        for name in HOSTS:
+            (self.data / name).mkdir(parents=True)
+        state = folder / "state"
+        devices = [_DEVICE.format(name=name, run_dir=state / "places") for name in HOSTS]
+        config = folder / "cluster.toml"
+        config.write_text(
+            _FILE.format(
+                fencing="required" if fenced else "lease-only",
+                devices="".join(devices) if fenced else "",
+                data=self.data,
+                ledger=self.data if shared else f"{self.data}/{{node}}",
+                python=sys.executable,
+                port=PORT,
+                **{name: lab.address(name) for name in PLACES},
+            )
+        )
+        self.urls = {name: f"http://{lab.address(name)}:{PORT}" for name in HOSTS}
+        self.reports: list[str] = []
+        self.local = self.network = LabCluster(config, state, lab, self.reports.append)
+
+    async def stop(self) -> None:
+        """Heal and thaw, then stop everything."""
+        self.lab.heal()
+        for place in PLACES:
+            self.thaw(place)
+        await super().stop()
+
+    def members(self, place: str) -> set[int]:
+        """Every process of a place."""
+        if not self.network.lab_places[place].on:
+            return set()
+        return {one.pid for one in living_members(int(self.local.place(place).record()["session"]))}
+
+    def freeze(self, place: str) -> None:
+        """Stall a whole host: every process of its session stops."""
+        frozen: set[int] = set()
+        while new := self.members(place) - frozen:
+            self._signal(new, signal.SIGSTOP)
+            frozen |= new
+
+    def thaw(self, place: str) -> None:
+        """It goes on."""
+        self._signal(self.members(place), signal.SIGCONT)
+
+    def _signal(self, pids: set[int], number: signal.Signals) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    async def restore(self) -> None:
+        """No fault any more, hosts that were fenced booted again, everything well."""
+        self.lab.heal()
+        for place in PLACES:
+            self.thaw(place)
+
+        async def well() -> bool:
+            for place in self.network.lab_places.values():
+                if not place.on and not await place.is_on():
+                    await place.start()
+            status = await self.status()
+            return status is not None and _well(status) and await self._everything_runs()
+
+        await eventually(well, "the cluster is whole again", timeout=RESTORED)
+
+    async def _everything_runs(self) -> bool:
+        for place in self.network.lab_places.values():
+            services = place.services().values()
+            if not services or not all(service.pid for service in services):
+                return False
+            if not await bus_is_well(place):
+                return False
+        return True
+
+    @contextlib.asynccontextmanager
+    async def observed(self) -> AsyncIterator[LedgerClient]:
+        """Writes all the time to whichever host takes it; every promise must have been kept."""
+        client = LedgerClient(list(self.urls.values()))
+        client.start()
+        try:
+            yield client
+        finally:
+            report = await asyncio.to_thread(client.finish)
+        assert report.ok, report
+
+
+async def bus_is_well(place: LabPlace) -> bool:
+    """Whether a place's nats-server, asked from within its namespace, is healthy."""
+    with inside(place.namespace):
+        sock = socket.socket()
+    sock.setblocking(False)
+    try:
+        async with asyncio.timeout(2.0):
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(sock, ("127.0.0.1", BusPorts().monitor_port))
+            await loop.sock_sendall(sock, b"GET /healthz HTTP/1.0\r\n\r\n")
+            return b" 200 " in (await loop.sock_recv(sock, 4096)).partition(b"\n")[0]
+    except (OSError, TimeoutError):
+        return False
+    finally:
+        sock.close()

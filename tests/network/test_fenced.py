@@ -1,0 +1,113 @@
+"""Faults of the network between hosts that have a fence device, at the standard profile."""
+
+import os
+import signal
+from contextlib import ExitStack
+
+import pytest
+
+from holdfast.timing import PROFILES
+from tests.network.cluster import WITNESS, NetworkCluster
+from tests.network.scenario import scenario
+from tests.support.follower import event
+
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(240),
+]
+TIMING = PROFILES["standard"]
+PAST_TTL = 2 * TIMING.ttl
+"""Seconds of a cut in which everybody who could act on it has had the time to."""
+STALL = 5.0
+LOSS, LOSSY_FOR = 30, 30.0
+SWITCH_OUTAGE = 20.0
+
+
+async def test_isolated_owner_is_fenced_and_its_group_moves(fenced: NetworkCluster) -> None:
+    await fenced.keep_streams_off((await fenced.wait_active()).owner or "")
+    async with scenario(fenced, "owner isolated, fence device", expect=1) as scene:
+        fenced.lab.isolate(scene.owner)
+        await scene.moved()
+        await fenced.seen("lease_revoked", since=scene.began, node=scene.owner, proof="fenced_off")
+
+
+@pytest.mark.parametrize("way", ["mute", "deafen"])
+async def test_owner_cut_off_in_one_direction_loses_its_group(
+    fenced: NetworkCluster, way: str
+) -> None:
+    async with scenario(fenced, f"owner {way} (one-way cut)", expect=1) as scene:
+        (fenced.lab.mute if way == "mute" else fenced.lab.deafen)(scene.owner)
+        await scene.moved()
+
+
+async def test_isolated_host_without_a_group_moves_nothing(fenced: NetworkCluster) -> None:
+    owner = (await fenced.wait_active()).owner or ""
+    await fenced.lead_from(owner)
+    async with scenario(fenced, "non-owner isolated", expect=0) as scene:
+        fenced.lab.isolate(scene.other)
+        await scene.last(PAST_TTL)
+
+
+async def test_isolated_leader_is_replaced_and_moves_nothing(fenced: NetworkCluster) -> None:
+    owner = (await fenced.wait_active()).owner
+    other = next(host for host in fenced.urls if host != owner)
+    await fenced.lead_from(other)
+    async with scenario(fenced, "decider leader isolated, owns nothing", expect=0) as scene:
+        fenced.lab.isolate(scene.other)
+        await fenced.seen("leader_elected", since=scene.began, timeout=PAST_TTL)
+        await scene.last(PAST_TTL)
+    elected = [seen for seen in fenced.follower.since(scene.began) if event("leader_elected")(seen)]
+    assert elected[0].data["leader"] != scene.other
+
+
+async def test_isolated_jetstream_leader_moves_nothing(fenced: NetworkCluster) -> None:
+    owner = (await fenced.wait_active()).owner or ""
+    await fenced.lead_from(owner)
+    await fenced.keep_streams_off(owner)
+    await fenced.keep_streams_off(WITNESS)
+    await fenced.keep_streams_off(owner)
+    async with scenario(fenced, "JetStream leader isolated", expect=0) as scene:
+        fenced.lab.isolate(scene.other)
+        await scene.last(PAST_TTL)
+
+
+async def test_lost_witness_moves_nothing(fenced: NetworkCluster) -> None:
+    async with scenario(fenced, "witness isolated", expect=0) as scene:
+        fenced.lab.isolate(WITNESS)
+        await scene.last(PAST_TTL)
+
+
+async def test_stall_shorter_than_the_lease_moves_nothing(fenced: NetworkCluster) -> None:
+    async with scenario(fenced, f"owner stalls {STALL:.0f} s", expect=0) as scene:
+        fenced.freeze(scene.owner)
+        await scene.last(STALL)
+        fenced.thaw(scene.owner)
+        await scene.last(TIMING.ttl)
+
+
+async def test_random_loss_moves_nothing(fenced: NetworkCluster) -> None:
+    async with scenario(fenced, f"{LOSS} % loss for {LOSSY_FOR:.0f} s", expect=0) as scene:
+        fenced.lab.lose(LOSS)
+        await scene.last(LOSSY_FOR)
+
+
+async def test_switch_outage_ends_with_one_owner(fenced: NetworkCluster) -> None:
+    """Nobody hears a majority: the owner stops, nobody else may start; then exactly one runs."""
+    name = f"switch out for {SWITCH_OUTAGE:.0f} s"
+    async with scenario(fenced, name, expect=range(2)) as scene:
+        fenced.lab.outage()
+        await scene.last(SWITCH_OUTAGE)
+    assert scene.stopped_after() < TIMING.ttl
+    during = [s for s in scene.awake if s.ended > scene.faulted + TIMING.ttl]
+    assert all(span.began > scene.healed for span in during), "nothing runs without a majority"
+
+
+async def test_lost_majority_of_nats_servers_moves_nothing(fenced: NetworkCluster) -> None:
+    """The server that is left carries the votes of deciders that reconnect to it."""
+    async with scenario(fenced, "two nats-servers frozen and back", expect=0) as scene:
+        with ExitStack() as frozen:
+            for place in (scene.other, WITNESS):
+                pid = fenced.send(place, "nats-server", signal.SIGSTOP)
+                frozen.callback(os.kill, pid, signal.SIGCONT)
+            await scene.last(PAST_TTL)

@@ -1,0 +1,69 @@
+"""The arithmetic of the tests on real networks finds the overlap that must never be."""
+
+import pytest
+
+from tests.network.owners import Alive, Answer, Sample, answering, living, moves, overlaps, told
+
+
+def answers(host: str, pid: int, *at: float, epoch: int = 1) -> list[Sample]:
+    return [Answer(host=host, asked=t, answered=t + 0.01, epoch=epoch, pid=pid) for t in at]
+
+
+def silence(host: str, *at: float) -> list[Sample]:
+    return [Answer(host=host, asked=t, answered=t + 0.4) for t in at]
+
+
+def alive(host: str, pid: int, *at: float, frozen: bool = False) -> list[Sample]:
+    return [Alive(host=host, at=t, pid=pid, epoch=1, frozen=frozen) for t in at]
+
+
+def test_one_owner_after_another_is_a_move_and_no_overlap() -> None:
+    spans = answering(
+        [*answers("a", 1, 0.0, 1.0), *silence("a", 2.0), *answers("b", 2, 3.0, 4.0, epoch=2)]
+    )
+    assert [(s.host, s.began, s.ended) for s in spans] == [("a", 0.0, 1.01), ("b", 3.0, 4.01)]
+    assert moves(spans) == 1
+    assert not overlaps(spans)
+    assert told(spans, 0.0) == "a 0.0-1.0 (epoch 1), b 3.0-4.0 (epoch 2)"
+
+
+def test_two_that_answer_at_the_same_time_overlap() -> None:
+    spans = answering([*answers("a", 1, 0.0, 1.0), *answers("b", 2, 0.5, 2.0, epoch=2)])
+    assert len(overlaps(spans)) == 1
+
+
+def test_silence_ends_a_span_so_that_a_frozen_owner_does_not_overlap() -> None:
+    seen = [
+        *answers("a", 1, 0.0),
+        *silence("a", 1.0),
+        *answers("b", 2, 1.5, epoch=2),
+        *silence("b", 2.0),
+    ]
+    assert not overlaps(answering([*seen, *answers("a", 1, 3.0)]))
+    assert len(overlaps(answering([*seen, *answers("a", 1, 1.505)]))) == 1
+
+
+def test_a_restart_on_the_same_host_is_no_move_but_a_span_of_its_own() -> None:
+    spans = answering([*answers("a", 1, 0.0), *answers("a", 2, 1.0)])
+    assert moves(spans) == 0
+    assert len(spans) == 2
+
+
+@pytest.mark.parametrize(("frozen_too", "found"), [(True, 1), (False, 0)])
+def test_a_frozen_process_counts_only_if_asked_for(frozen_too: bool, found: int) -> None:
+    samples = [
+        *alive("a", 1, 0.0, 1.0),
+        *alive("a", 1, 2.0, 4.0, frozen=True),
+        *alive("b", 2, 3.0),
+    ]
+    assert len(overlaps(living(samples, frozen_too=frozen_too))) == found
+
+
+def test_a_process_that_wakes_beside_the_next_owner_overlaps() -> None:
+    samples = [
+        *alive("a", 1, 0.0),
+        *alive("a", 1, 1.0, frozen=True),
+        *alive("b", 2, 2.0, 4.0),
+        *alive("a", 1, 3.0),
+    ]
+    assert len(overlaps(living(samples, frozen_too=False))) == 1
