@@ -220,6 +220,66 @@ def test_a_forgotten_vote_is_not_given_twice() -> None:
     assert len(w.believers()) <= 1
 
 
+def test_a_term_whose_votes_came_too_late_is_not_renewed() -> None:
+    """v0 votes for b in term 2, forgets it and supports a; then v1's vote reaches b as well."""
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.deliver_to({0}, to="a")
+    w.flights = []
+    w.now += TTL
+    w.request("b")
+    w.deliver_to({0}, to="b")
+    w.request("b")
+    late = [flight for flight in w.flights if flight.voter == 1][-1]
+    w.deliver_to({0}, to="b")
+    w.crash(0, forget=True)
+    w.now += TTL
+    w.ask_to_teach(0)
+    w.hear_lesson(0)
+    w.flights = []
+    w.request("a")
+    w.deliver_to({0, 2}, to="a")
+    assert w.believers() == ["a"]
+    w.flights = [late]
+    w.deliver_all()
+    assert w.holders["b"].state.term == 2
+    w.request("b")
+    w.deliver_all()
+    assert w.believers() == ["a"]
+
+
+def test_a_holder_whose_term_is_contested_gets_its_lapsed_lease_back() -> None:
+    """b got one vote in a's term and is gone; with that voter a must be able to go on."""
+    w = world(3, 2, even_clocks(5))
+    for name, voters in (("a", {0, 1}), ("b", {2})):
+        w.request(name)
+        w.deliver_to(voters, to=name)
+    w.flights = []
+    assert w.believers() == ["a"]
+    w.now += TTL
+    for _ in range(2):
+        w.request("a")
+        w.deliver_to({1, 2}, to="a")
+    assert w.believers() == ["a"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_blank_voter_that_is_told_two_holders_of_a_term_votes_for_neither(order: int) -> None:
+    told = {
+        voter: Terms(
+            voter=voter,
+            blank=False,
+            terms=[LeaseTerm(lease=LEASE, term=4, holder=holder, boot=f"{holder}1")],
+        )
+        for voter, holder in (("v1", "a"), ("v2", "b"))[::order]
+    }
+    learnt = learn(_blank(), told, 3, asked_at=TTL)
+    assert not learnt.blank
+    for name in ("a", "b", ""):
+        assert not answer(learnt, _claim(name, 4), 2 * TTL).vote.granted
+    assert answer(learnt, _claim("b", 6), 2 * TTL).vote.granted
+
+
 def test_a_restarted_voter_abstains_from_takeovers_for_one_ttl_but_renews() -> None:
     w = world(3, 2, even_clocks(5))
     w.request("a")

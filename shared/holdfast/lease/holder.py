@@ -52,8 +52,13 @@ class HolderState:
     def request(
         self, now: float, proof: FencedOff | None = None
     ) -> tuple["HolderState", Renew | Claim]:
-        """The next request to every voter: a renewal of our term, or a claim above all we saw."""
-        renewing = self.term > 0 and self.term >= self.highest_seen
+        """The next request to every voter: a renewal of our term, or a claim above all we saw.
+
+        A term is renewed only while it is valid. Votes may arrive when the belief they would bring
+        is over; such a term may have been overtaken by a voter that forgot its vote, and a renewal
+        of it would take that voter from the holder that it supports by now.
+        """
+        renewing = self.valid(now) and 0 < self.term >= self.highest_seen
         term = self.term if renewing else self.highest_seen + 1
         recent = {n: r for n, r in self.rounds.items() if now < r.asked_at + self.ttl}
         kept = dict(list(recent.items())[-(MAX_ROUNDS_IN_FLIGHT - 1) :])

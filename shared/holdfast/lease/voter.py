@@ -79,15 +79,19 @@ def learn(
     terms = dict(state.terms)
     for reply in replies.values():
         for told in reply.terms:
-            if told.term > terms.get(told.lease, LeaseTerm(lease=told.lease)).term:
+            known = terms.get(told.lease, LeaseTerm(lease=told.lease))
+            if told.term > known.term:
                 terms[told.lease] = told
+            elif told.term == known.term and told != known:
+                # We may have voted for either. This keeps us from voting for the other as well.
+                terms[told.lease] = LeaseTerm(lease=told.lease, term=told.term + 1)
     return replace(state, blank=False, terms=terms)
 
 
 def _renew(state: VoterState, request: Renew, now: float) -> Answer:
     """Promise again. A voter that missed the claim, because it was down, catches up.
 
-    Only a holder that a majority granted its term renews it. Each of that majority had no promise
+    Only a holder whose term a majority granted in time renews it. Each of them had no promise
     outstanding, so no older holder can count on ours any more. Without this, a lease would rest on
     the rest of the voters until somebody claims it anew, and nobody would.
     """
