@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check network network-soak generate bench clean
+.PHONY: demo compose-demo test check network network-soak generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
