@@ -66,7 +66,7 @@ async def test_owner_that_wakes_after_its_lease_is_killed_at_once(
     OUTCOMES.append(
         Outcome(
             name="owner stalls past its lease and wakes, lease-only, no shared storage",
-            expected="1",
+            expected="1, and back while it dies",
             moves=moves([span for span in answered if span.began < woken]),
             overlaps=len(overlaps(answered)),
             longest_outage=0.0,
