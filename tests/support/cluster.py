@@ -43,6 +43,7 @@ class RunningCluster:
         net = f"127.{1 + os.getpid() % 200}.{next(_numbers)}."
         demo_net = cluster_file.SERVICE.rpartition(".")[0] + "."
         text = config.read_text().replace(demo_net, net)
+        text = text.replace("attempts = 3", "attempts = 50")  # a test may kill it that often
         config.write_text(text.replace('profile = "standard"', f'profile = "{profile}"') + extra)
         self.url = url.replace(demo_net, net)
         self.data = folder / "shared-storage"
