@@ -27,7 +27,7 @@ from tests.network.lab import Lab, inside
 from tests.support.cluster import HOSTS, RunningCluster, _well, eventually
 
 WITNESS = "witness"
-PLACES = (*HOSTS, WITNESS)
+PLACES: tuple[str, ...] = (*HOSTS, WITNESS)
 PORT = 7777
 RESTORED = 90.0
 _DEVICE = """
