@@ -1,0 +1,1 @@
+"""The cores of the safety layer under a simulated hostile world."""

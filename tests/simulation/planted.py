@@ -1,0 +1,354 @@
+"""Bugs to plant in the cores, one at a time. Each is a mistake somebody could make."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from holdfast.failover_decider import fencing, leadership, moves, rules, writing
+from holdfast.failover_decider import orders as sending
+from holdfast.lease import holder, voter
+from holdfast.recovery import core as hands_core
+from holdfast.recovery import orders as receiving
+from holdfast.recovery import resume, work
+from holdfast.recovery.messages import Resumed
+from holdfast.wire import LeaseExpired
+from tests.simulation.simulator import deadman, store
+
+Bug = Callable[[], Any]
+
+
+def voter_votes_at_once_after_restart() -> Any:
+    """The promises made before a restart are forgotten, and nobody waits for them to run out."""
+    return patch.object(
+        voter, "_free_at", lambda state, stored: state.promised_until.get(stored.lease, 0.0)
+    )
+
+
+def voter_does_not_store_its_term() -> Any:
+    """A term is agreed to, and gone with the voter's process."""
+    real = voter._adopt
+
+    def adopt(*args: Any) -> Any:
+        return replace(real(*args), store=None)
+
+    return patch.object(voter, "_adopt", adopt)
+
+
+def voter_without_memory_votes() -> Any:
+    """A voter that lost its disk does not learn from the others first."""
+    real = voter.VoterState
+
+    def state(**fields: Any) -> Any:
+        return real(**{**fields, "blank": False})
+
+    return patch("tests.simulation.simulator.decider.VoterState", state)
+
+
+def voter_breaks_its_promise() -> Any:
+    """A claim with a higher term is granted, promise or not."""
+    return patch.object(voter, "_free_at", lambda *_: 0.0)
+
+
+def margin_dropped() -> Any:
+    """The holder counts its lease as long as the voter does, whatever their clocks' rates."""
+    real = holder.HolderState._count
+
+    def count(self: Any, *args: Any) -> Any:
+        return replace(real(replace(self, margin=0.0), *args), margin=self.margin)
+
+    return patch.object(holder.HolderState, "_count", count)
+
+
+def lease_counts_from_the_answer() -> Any:
+    """A vote that took its time counts from when it arrived."""
+    real = holder.HolderState._count
+
+    def count(self: Any, vote: Any, round_: Any) -> Any:
+        latest = max(r.asked_at for r in self.rounds.values())
+        return real(self, vote, replace(round_, asked_at=latest))
+
+    return patch.object(holder.HolderState, "_count", count)
+
+
+def minority_is_enough() -> Any:
+    """Half of the voters count as a majority."""
+    return patch.object(holder, "majority", lambda voters: voters // 2)
+
+
+def fence_timeout_counts_as_off() -> Any:
+    """Whatever a fence device does not deny is taken for success."""
+    real = fencing.on_fence_done
+
+    def done(turn: Any, seen: Any) -> None:
+        real(turn, replace(seen, outcome="off") if seen.outcome == "failed" else seen)
+
+    return patch.object(fencing, "on_fence_done", done)
+
+
+def fenced_without_stored_intent() -> Any:
+    """A silent node is switched off before anybody stored that it shall be."""
+    return patch.object(fencing, "wanted_off", lambda *_: True)
+
+
+def suspicion_counts_as_proof() -> Any:
+    """A node that is silent past its ttl is taken for dead, though it has a fence device."""
+    real = fencing._seek_proof
+
+    def seek(turn: Any, view: Any, suspicion: Any) -> None:
+        if fencing.silent_past_ttl(turn.state, suspicion, turn.now):
+            proof = LeaseExpired(node=view.node, boot=view.boot)
+            trail = suspicion.trail
+            turn.set_suspicion(view.node, replace(suspicion, proof=proof, proof_trail=trail))
+        else:
+            real(turn, view, suspicion)
+
+    return patch.object(fencing, "_seek_proof", seek)
+
+
+def revocation_skipped() -> Any:
+    """A node silent for a ttl is followed by a start elsewhere, without a majority's word."""
+    real = fencing._revoke
+
+    def revoke(turn: Any, view: Any) -> None:
+        real(turn, view)
+        turn.set_node(replace(turn.node(view.node), revoked=view.suspicion.trail))
+
+    return patch.object(fencing, "_revoke", revoke)
+
+
+def failed_stop_counts_as_stopped() -> Any:
+    """The decider believes any answer to its stop."""
+    real = moves.on_order_answered
+
+    def answered(turn: Any, answer: Any) -> None:
+        stop = answer.order.action == "stop" and answer.reply.done
+        reply = msgspec.structs.replace(answer.reply, error="") if stop else answer.reply
+        real(turn, replace(answer, reply=reply))
+
+    return patch.object(moves, "on_order_answered", answered)
+
+
+def overdue_stop_counts_as_stopped() -> Any:
+    """A stop that does not end in time is assumed to have worked."""
+    real = moves._step_failed
+
+    def failed(turn: Any, view: Any, reason: str) -> None:
+        if sending.action_of(view) == "stop":
+            moves._start_or_hold(turn, view, "stop")
+        else:
+            real(turn, view, reason)
+
+    return patch.object(moves, "_step_failed", failed)
+
+
+def unknown_counts_as_stopped_at_owner() -> Any:
+    """An owner that lost track of a group is taken to have stopped it."""
+    real = rules.owner_stopped_it
+
+    def stopped(state: Any, view: Any, now: float) -> Any:
+        owner = state.nodes[view.record.owner]
+        if owner.hands is None:
+            return None
+        said = [
+            msgspec.structs.replace(g, state="stopped") if g.state == "unknown" else g
+            for g in owner.hands.groups
+        ]
+        heard = replace(owner, hands=msgspec.structs.replace(owner.hands, groups=said))
+        return real(replace(state, nodes={**state.nodes, owner.node: heard}), view, now)
+
+    return patch.object(rules, "owner_stopped_it", stopped)
+
+
+def revision_ignored() -> Any:
+    """Ownership is set without comparing."""
+    real = store.Store._arrive
+
+    def arrive(self: Any, place: str, record: Any, _revision: int, done: Any) -> None:
+        current = self.current.get(record.group)
+        real(self, place, record, current[1] if current else 0, done)
+
+    return patch.object(store.Store, "_arrive", arrive)
+
+
+def acts_before_it_is_stored() -> Any:
+    """A decision has effects at once, and is stored when the store gets to it."""
+    real = writing.write
+
+    def write(turn: Any, view: Any, record: Any) -> None:
+        real(turn, view, record)
+        writing._adopt(turn, turn.group(view.group), record, view.revision)
+
+    return patch.object(writing, "write", write)
+
+
+def leader_never_steps_down() -> Any:
+    """Whoever was elected once goes on deciding."""
+    return patch.multiple(leadership, on_tick=_tick_without_stepping_down)
+
+
+def _tick_without_stepping_down(turn: Any) -> None:
+    state = turn.state
+    if state.leading and not state.leadership.valid(turn.now):
+        longer = replace(state.leadership, valid_until=turn.now + 1.0)
+        turn.state = replace(state, leadership=longer)
+    _ON_TICK(turn)
+
+
+_ON_TICK = leadership.on_tick
+
+
+def order_epoch_not_checked() -> Any:
+    """The hands obey orders of any epoch."""
+    return _receiving_without("epoch")
+
+
+def order_boot_not_checked() -> Any:
+    """The hands obey orders meant for another boot."""
+    return _receiving_without("boot")
+
+
+def order_expiry_not_checked() -> Any:
+    """The hands obey orders however late."""
+    return _receiving_without("not_after")
+
+
+def late_order_obeyed_without_a_lease() -> Any:
+    """Neither expiry nor lease are checked. The lease alone is not missed: the decider orders only
+    nodes that say they hold theirs, and that word is as old as the expiry allows at most."""
+    return _receiving_without("not_after", "act_until")
+
+
+def _receiving_without(*checks: str) -> Any:
+    real = receiving._refusal
+
+    def refusal(turn: Any, received: Any) -> Any:
+        order, known = received.order, turn.state
+        pleasing = {
+            "epoch": max(order.epoch, known.epoch + 1),
+            "boot": turn.plan.boot,
+            "not_after": 1e9,
+        }
+        fine = {name: value for name, value in pleasing.items() if name in checks}
+        seen = replace(received, order=msgspec.structs.replace(order, **fine))
+        return real(turn, replace(seen, act_until=1e9) if "act_until" in checks else seen)
+
+    return patch.object(receiving, "_refusal", refusal)
+
+
+def hands_do_not_stop_with_the_lease() -> Any:
+    """The end of the lease is nobody's business."""
+    return patch.object(hands_core, "_lease_ended", lambda *_: None)
+
+
+def dead_man_disarmed() -> Any:
+    """What did not stop in time goes on after the lease."""
+    return patch.object(deadman.DeadMan, "_look", lambda *_: None)
+
+
+def neither_self_stop_nor_dead_man() -> Any:
+    """Nothing ends with the lease: the two protect each other, so both are taken away."""
+    return _both(hands_do_not_stop_with_the_lease(), dead_man_disarmed())
+
+
+def adopts_after_the_lease_ended() -> Any:
+    """A restarted service keeps what runs, though its lease ran out meanwhile."""
+    real = resume.resume
+
+    def resumed(turn: Any, seen: Resumed) -> None:
+        real(turn, replace(seen, adopt=True))
+
+    return patch.object(resume, "resume", resumed)
+
+
+def failed_stop_at_hands_counts_as_stopped() -> Any:
+    """The hands take a stop that did not work for one that did."""
+    real = work.action_done
+
+    def done(turn: Any, ended: Any) -> None:
+        known = turn.state.work
+        stop = known is not None and known.steps and known.steps[0].verb == "stop"
+        real(turn, replace(ended, ok=True) if stop else ended)
+
+    return patch.object(work, "action_done", done)
+
+
+def journal_written_after_the_deed() -> Any:
+    """The hands act first and remember later."""
+    real = hands_core.decide
+
+    def decide(*args: Any) -> Any:
+        state, effects = real(*args)
+        return state, sorted(effects, key=lambda effect: type(effect).__name__ == "Journal")
+
+    return patch.object(hands_core, "decide", decide)
+
+
+def repeated_order_acts_again() -> Any:
+    """A repetition of an order is taken for a new one."""
+    return _both(
+        patch.object(receiving, "_same", lambda *_: False),
+        _receiving_without("epoch"),
+    )
+
+
+def epoch_not_raised() -> Any:
+    """A group is started elsewhere at the epoch it had."""
+    real = writing._decide
+
+    def decide(turn: Any, view: Any, decision: Any) -> None:
+        lower = msgspec.structs.replace(view.record, epoch=max(0, view.record.epoch - 1))
+        raised = view.record.epoch > 0
+        real(turn, replace(view, record=lower) if raised else view, decision)
+
+    return patch.object(writing, "_decide", decide)
+
+
+def fence_forgets_its_cause() -> Any:
+    """Something is switched off, and the record does not say why."""
+    return patch.object(fencing, "_cause", lambda *_: None)
+
+
+@contextmanager
+def _both(*patches: Any) -> Iterator[None]:
+    with patches[0], patches[1]:
+        yield
+
+
+FOUND_AT: dict[str, tuple[int, ...]] = {}
+"""Seeds at which they were found when this was written."""
+BUGS: list[Bug] = [
+    voter_votes_at_once_after_restart,
+    voter_does_not_store_its_term,
+    voter_without_memory_votes,
+    voter_breaks_its_promise,
+    margin_dropped,
+    lease_counts_from_the_answer,
+    minority_is_enough,
+    fence_timeout_counts_as_off,
+    fenced_without_stored_intent,
+    suspicion_counts_as_proof,
+    revocation_skipped,
+    failed_stop_counts_as_stopped,
+    overdue_stop_counts_as_stopped,
+    unknown_counts_as_stopped_at_owner,
+    revision_ignored,
+    acts_before_it_is_stored,
+    leader_never_steps_down,
+    order_epoch_not_checked,
+    order_boot_not_checked,
+    order_expiry_not_checked,
+    late_order_obeyed_without_a_lease,
+    hands_do_not_stop_with_the_lease,
+    dead_man_disarmed,
+    neither_self_stop_nor_dead_man,
+    adopts_after_the_lease_ended,
+    failed_stop_at_hands_counts_as_stopped,
+    journal_written_after_the_deed,
+    repeated_order_acts_again,
+    epoch_not_raised,
+    fence_forgets_its_cause,
+]

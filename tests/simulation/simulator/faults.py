@@ -1,0 +1,353 @@
+"""What goes wrong, and when: drawn from the seed, then done to the world."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from holdfast.failover_decider.messages import GroupAsked, LeadAsked
+from holdfast.wire import GroupRequest, LeadRequest
+from tests.simulation.simulator.fences import MODES
+from tests.simulation.simulator.network import CALM, Weather
+from tests.simulation.simulator.places import Place, Service
+
+if TYPE_CHECKING:
+    from tests.simulation.simulator.world import World
+
+FIRST, LAST = 5.0, 55.0
+"""True seconds between which faults begin."""
+
+
+class Faults:
+    """Injects faults into one world; `end` takes back whatever is still wrong."""
+
+    def __init__(self, world: "World") -> None:
+        self._world, self._chance = world, world.chance
+        self.counts: Counter[str] = Counter()
+        self._over = False
+        kinds: dict[str, tuple[int, Callable[[], None]]] = {
+            "power loss": (4, self._power_loss),
+            "pause": (4, self._pause),
+            "partition": (5, self._partition),
+            "one-way cut": (4, self._one_way),
+            "link broken": (4, self._link),
+            "bad weather": (3, self._weather),
+            "store stall": (3, self._store_stall),
+            "store refuses": (2, self._store_refuses),
+            "watch lags": (2, self._watch_lags),
+            "decider killed": (4, self._kill_decider),
+            "hands killed": (4, self._kill_hands),
+            "monitor killed": (1, self._kill_monitor),
+            "hands frozen": (3, self._freeze_hands),
+            "fence device": (4, self._fence_device),
+            "process dies": (5, self._process_dies),
+            "workload misbehaves": (5, self._misbehave),
+            "disk full": (1, self._disk_full),
+            "operator asks": (2, self._ask),
+            "old message": (4, self._old_message),
+        }
+        self._kinds = kinds
+        self._weights = [weight for weight, _ in kinds.values()]
+
+    def plan(self) -> None:
+        """Draw this seed's faults: in clusters, because single ones are survived easily."""
+        engine, chance = self._world.engine, self._chance
+        for _ in range(chance.randint(3, 6)):
+            at = chance.uniform(FIRST, LAST)
+            for _ in range(chance.choice([1, 1, 2, 3, 4])):
+                (kind,) = chance.choices(list(self._kinds), self._weights)
+                engine.at(at, self._inject, kind)
+                at = min(LAST, at + chance.uniform(0.0, 4.0))
+
+    def end(self) -> None:
+        """Nothing is wrong from here on."""
+        self._over = True
+        world = self._world
+        world.network.cut.clear()
+        world.network.weather = CALM
+        world.store.refuses = 0.0
+        world.fences.mode.clear()
+        for machine in world.machines.values():
+            machine.moods.clear()
+        for place in world.places.values():
+            self._resume(place)
+            for service in list(place.services.values()):
+                service.fuse = None
+                while service.alive and service.frozen:
+                    service.thaw()
+            decider = world.decider(place.name)
+            if decider is not None:
+                decider.disk_full = False
+            world.power_on(place)
+        self._keep_up()
+
+    def _keep_up(self) -> None:
+        """Supervision, and an operator who switches on what was switched off."""
+        world = self._world
+        for place in world.places.values():
+            if not place.powered and world.engine.now - place.booted_at > 5.0:
+                world.power_on(place)
+        world.supervise()
+        world.engine.after(2.0, self._keep_up)
+
+    def _inject(self, kind: str) -> None:
+        self.counts[kind] += 1
+        self._kinds[kind][1]()
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        def unless_over() -> None:
+            if not self._over:
+                act()
+
+        self._world.engine.after(seconds, unless_over)
+
+    def _place(self) -> Place:
+        return self._chance.choice(list(self._world.places.values()))
+
+    def _host(self) -> Place:
+        return self._chance.choice([p for p in self._world.places.values() if p.is_host])
+
+    def _say(self, place: Place, text: str) -> None:
+        self._world.note(place, text, fault=True)
+
+    # --- machines -------------------------------------------------------------------------
+
+    def _power_loss(self) -> None:
+        place, chance = self._place(), self._chance
+        self._world.power_off(place, "loses power")
+        if chance.random() < 0.25 and self._may_forget(place):
+            self._say(place, "gets a new disk")
+            place.lose_disk()
+            self._world.invariants.forget(place)
+        self._later(chance.uniform(0.5, 20.0), lambda: self._power_on(place))
+        if chance.random() < 0.3:
+            self._later(chance.uniform(3.0, 15.0), self._old_message)
+
+    def _power_on(self, place: Place) -> None:
+        self._world.power_on(place, services_after=self._chance.uniform(0.0, 3.0))
+
+    def _may_forget(self, place: Place) -> bool:
+        """Voters may lose their memory one at a time: that is what they promise to survive."""
+        for other in self._world.places.values():
+            decider = self._world.decider(other.name)
+            remembers = other.votes is not None and decider is not None and not decider.voter.blank
+            if other is not place and other.name in self._world.voters and not remembers:
+                return False
+        return True
+
+    def _pause(self) -> None:
+        place = self._place()
+        if place.paused or not place.powered:
+            return
+        self._say(place, "stands still")
+        place.paused = True
+        for service in place.services.values():
+            service.freeze()
+        boot = place.number
+        self._later(
+            self._chance.choice([0.5, 2.0, 5.0, 9.0]) * self._chance.uniform(0.5, 1.5),
+            lambda: self._resume(place, boot),
+        )
+
+    def _resume(self, place: Place, boot: int = 0) -> None:
+        if not place.paused or (boot and boot != place.number):
+            return
+        self._say(place, "goes on")
+        place.paused = False
+        for service in place.services.values():
+            service.thaw()
+
+    # --- network --------------------------------------------------------------------------
+
+    def _cut(self, links: list[tuple[str, str]], text: str, place: Place) -> None:
+        cut = self._world.network.cut
+        self._say(place, text)
+        for link in links:
+            cut[link] = cut.get(link, 0) + 1
+
+        def heal() -> None:
+            self._say(place, "is reconnected")
+            for link in links:
+                cut[link] -= 1
+                if not cut[link]:
+                    del cut[link]
+
+        self._later(
+            self._chance.choice([1.0, 4.0, 8.0, 15.0]) * self._chance.uniform(0.5, 1.5), heal
+        )
+
+    def _partition(self) -> None:
+        names = list(self._world.places)
+        self._isolate(self._chance.sample(names, self._chance.randint(1, len(names) // 2)))
+
+    def _isolate(self, inside: list[str]) -> None:
+        outside = [name for name in self._world.places if name not in inside]
+        links = [(a, b) for a in inside for b in outside]
+        links += [(b, a) for a, b in links]
+        self._cut(
+            links,
+            f"{', '.join(inside)} cut off from {', '.join(outside)}",
+            self._world.places[inside[0]],
+        )
+
+    def _one_way(self) -> None:
+        place = self._place()
+        others = [name for name in self._world.places if name != place.name]
+        deaf = self._chance.random() < 0.5
+        some = self._chance.sample(others, self._chance.randint(1, len(others)))
+        links = [(o, place.name) if deaf else (place.name, o) for o in some]
+        verb = "does not hear" if deaf else "is not heard by"
+        self._cut(links, f"{verb} {', '.join(some)}", place)
+
+    def _link(self) -> None:
+        a, b = self._chance.sample(list(self._world.places), 2)
+        self._cut([(a, b), (b, a)], f"loses its link to {b}", self._world.places[a])
+
+    def _weather(self) -> None:
+        chance, network = self._chance, self._world.network
+        network.weather = Weather(
+            chance.choice([0.05, 0.3, 0.6]), chance.choice([0.0, 0.2]), chance.choice([0.05, 0.4])
+        )
+        self._say(self._place(), f"the whole network is bad: {network.weather}")
+
+        def clear() -> None:
+            network.weather = CALM
+
+        self._later(chance.uniform(2.0, 12.0), clear)
+
+    def _old_message(self) -> None:
+        for _ in range(self._chance.randint(1, 5)):
+            self._world.network.repeat_something_old()
+
+    # --- store ----------------------------------------------------------------------------
+
+    def _store_stall(self) -> None:
+        seconds = self._chance.uniform(4.0, 9.0)
+        self._say(self._place(), f"no write to the store for {seconds:.1f} s")
+        self._world.store.stall(seconds)
+
+    def _store_refuses(self) -> None:
+        store = self._world.store
+        store.refuses = self._chance.uniform(0.2, 0.6)
+        self._say(self._place(), "the store refuses some writes and hides others")
+
+        def heal() -> None:
+            store.refuses = 0.0
+
+        self._later(self._chance.uniform(3.0, 12.0), heal)
+
+    def _watch_lags(self) -> None:
+        self._say(self._place(), "watches of the store lag")
+        self._world.store.lags_until = self._world.engine.now + self._chance.uniform(1.0, 6.0)
+
+    # --- services -------------------------------------------------------------------------
+
+    def _kill(self, service: Service | None, back_after: float) -> None:
+        if service is None:
+            return
+        place, slot, boot = service.place, service.slot, service.place.number
+        if self._chance.random() < 0.5:
+            service.fuse = self._chance.randint(0, 4)
+        else:
+            self._world.crash(service)
+
+        def back() -> None:
+            if service.alive and place.services.get(slot) is service:
+                self._world.crash(service)
+            self._world.begin(place, slot, boot)
+
+        self._later(back_after, back)
+
+    def _kill_decider(self) -> None:
+        decider = self._world.decider(self._chance.choice(self._world.voters))
+        if decider is None:
+            return
+        if self._chance.random() < 0.4:
+            self._link()
+        if self._chance.random() < 0.3 and self._may_forget(decider.place):
+            self._world.crash(decider)
+            self._say(decider.place, "its voter's file is lost")
+            decider.place.votes = None
+        self._kill(decider, self._chance.choice([0.1, 1.0, 5.0]) * self._chance.uniform(0.5, 1.5))
+
+    def _kill_hands(self) -> None:
+        hands = self._world.hands(self._host().name)
+        # With the lease alone, a hand that stays dead is not covered: DESIGN.md of recovery.
+        longest = 0.1 if self._world.lease_only else self._chance.choice([0.2, 2.0, 8.0])
+        if hands is not None and self._world.lease_only:
+            self._world.crash(hands)
+        self._kill(hands, longest * self._chance.uniform(0.3, 1.5))
+
+    def _kill_monitor(self) -> None:
+        self._kill(self._host().service("monitor"), self._chance.uniform(0.2, 5.0))
+
+    def _freeze_hands(self) -> None:
+        hands = self._world.hands(self._host().name)
+        if hands is None or self._world.lease_only:
+            return
+        self._say(hands.place, "its hands are frozen")
+        hands.freeze()
+
+        def thaw() -> None:
+            if hands.alive and hands.frozen:
+                self._say(hands.place, "its hands go on")
+                hands.thaw()
+
+        self._later(self._chance.choice([1.0, 5.0, 9.0]) * self._chance.uniform(0.7, 1.4), thaw)
+
+    def _disk_full(self) -> None:
+        decider = self._world.decider(self._chance.choice(self._world.voters))
+        if decider is not None:
+            self._say(decider.place, "its decider cannot record events")
+            decider.disk_full = True
+
+            def heal() -> None:
+                decider.disk_full = False
+
+            self._later(self._chance.uniform(2.0, 8.0), heal)
+
+    def _ask(self) -> None:
+        """An operator wants something; whoever believes that it leads is asked."""
+        world, chance = self._world, self._chance
+        number = self.counts["operator asks"]
+        group = chance.choice(list(world.file.groups))
+        verb = chance.choices(["lead", "switchover", "stop", "start"], [3, 4, 1, 2])[0]
+        for name in world.voters:
+            decider = world.decider(name)
+            if decider is None or not decider.state.leading:
+                continue
+            if verb == "lead":
+                lead = LeadRequest(place=chance.choice(world.voters), operator="sim")
+                decider.run(decider.feed, (LeadAsked(lead),))
+            else:
+                request = GroupRequest(action=verb, group=group, operator="sim")  # type: ignore[arg-type]
+                decider.run(decider.feed, (GroupAsked(number, request),))
+
+    # --- devices and workloads ------------------------------------------------------------
+
+    def _fence_device(self) -> None:
+        host, modes = self._host().name, self._world.fences.mode
+        if self._world.lease_only:
+            return
+        modes[host] = self._chance.choice(MODES)
+        self._say(self._world.places[host], f"its fence device: {modes[host]}")
+        self._later(self._chance.uniform(5.0, 25.0), lambda: modes.update({host: ""}))
+        if self._chance.random() < 0.6:
+            self._isolate([host])
+
+    def _process_dies(self) -> None:
+        machine = self._world.machines[self._host().name]
+        if machine.processes and machine.place.powered and not machine.place.paused:
+            machine.end(self._chance.choice(machine.processes), "dies", fault=True)
+
+    def _misbehave(self) -> None:
+        machine = self._world.machines[self._host().name]
+        moods = ["start_fails", "start_hangs", "stop_hangs"]
+        # What SIGKILL does not end outlives the lease: only a fence device covers it.
+        mood = self._chance.choice(moods if self._world.lease_only else [*moods, "unkillable"])
+        self._say(machine.place, f"its workloads: {mood}")
+        machine.moods.add(mood)
+        self._later(self._chance.uniform(3.0, 20.0), lambda: machine.moods.discard(mood))
+        if self._chance.random() < 0.4:
+            self._isolate([machine.place.name])
+        if self._chance.random() < 0.6 and machine.processes and not machine.place.paused:
+            machine.end(self._chance.choice(machine.processes), "dies", fault=True)

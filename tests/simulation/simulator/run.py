@@ -1,0 +1,101 @@
+"""One seed from beginning to end: a cluster starts, suffers, and must come to rest."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holdfast.ownership import Phase
+from tests.simulation.simulator.faults import Faults
+from tests.simulation.simulator.invariants import Violation
+from tests.simulation.simulator.world import World
+
+if TYPE_CHECKING:
+    from tests.simulation.simulator.timeline import Tape
+
+TROUBLE = 60.0
+"""True seconds with faults."""
+REST_WITHIN = 150.0
+"""True seconds after the last fault within which every group must stand where it belongs."""
+CALM_FOR = 2.0
+
+
+@dataclass
+class Result:
+    """What became of a seed."""
+
+    seed: int
+    violation: str = ""
+    faults: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    steps: int = 0
+    events: int = 0
+    moves: int = 0
+    virtual: float = 0.0
+    rest_after: float = 0.0
+
+
+def run(seed: int, tape: "Tape | None" = None) -> Result:
+    """Play one seed. Deterministic: the seed is the whole history."""
+    world = World(seed, tape)
+    faults = Faults(world)
+    faults.plan()
+    result = Result(seed, faults=faults.counts)
+    try:
+        world.engine.run_until(TROUBLE)
+        faults.end()
+        result.rest_after = _come_to_rest(world)
+        world.invariants.check_record()
+        result.outcomes = Counter(_standing(world, group)[0] for group in world.file.groups)
+    except Violation as violation:
+        result.violation = str(violation)
+        if tape is not None:
+            tape.add(world.engine.now, "INVARIANT", str(violation), "fault")
+    result.steps, result.virtual = world.engine.steps, world.engine.now
+    result.events = len(world.drafts)
+    result.moves = sum(record.phase == Phase.STARTING for record, _ in world.store.log)
+    return result
+
+
+def _come_to_rest(world: World) -> float:
+    """Seconds until nothing was left to do, and stayed so for a while."""
+    ended = world.engine.now
+    rested: float | None = None
+    while world.engine.now - ended < REST_WITHIN:
+        world.engine.run_until(world.engine.now + 1.0)
+        restless = [group for group in world.file.groups if not _standing(world, group)[0]]
+        if restless:
+            rested = None
+            continue
+        rested = world.engine.now if rested is None else rested
+        if world.engine.now - rested >= CALM_FOR:
+            return rested - ended
+    why = "; ".join(
+        f"{group}: {_standing(world, group)[1]}" for group in restless or world.file.groups
+    )
+    raise Violation("rest", f"{REST_WITHIN:.0f} s after the last fault: {why}")
+
+
+def _standing(world: World, group: str) -> tuple[str, str]:
+    """How a group stands, `active`, `held` or `refused`; or "" and what is missing."""
+    stored = world.store.current.get(group)
+    if stored is None:
+        return "", "it has no record"
+    record, _ = stored
+    where = [m for m in world.machines.values() if m.of(group)]
+    if record.phase == Phase.ACTIVE:
+        resources = world.file.groups[group].resources
+        if len(where) == 1 and where[0].place.name == record.owner:
+            hands = world.hands(where[0].place.name)
+            phase = hands.actors[group].state.phase if hands else "no hands"
+            if phase == "active" and len(where[0].of(group)) == len(resources):
+                return "active", ""
+    if record.phase == Phase.HELD and record.reason and not where:
+        return "held", record.reason
+    for name in world.voters:
+        decider = world.decider(name)
+        if decider is not None and decider.state.leading:
+            rule, reason = decider.state.groups[group].refused
+            if rule:
+                return "refused", f"{rule}: {reason}"
+    running = ", ".join(m.place.name for m in where) or "nobody"
+    return "", f"{record.phase} at {record.owner}, {running} runs it"
