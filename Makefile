@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check network network-soak generate clean
+.PHONY: demo compose-demo test check network network-soak simulate soak generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,14 @@ network: $(STAMP)
 
 network-soak: $(STAMP)
 	NETWORK_RUNS=$(N) NETWORK_SEED=$(SEED) $(BIN)/pytest -m network tests/network/test_random.py
+
+# The safety core on virtual time: one seed as a timeline, or N seeds in figures.
+simulate: $(STAMP)
+	$(BIN)/python -m tests.simulation.simulator replay $(SEED)
+
+soak: N = 20000
+soak: $(STAMP)
+	$(BIN)/python -m tests.simulation.simulator soak $(N)
 
 generate: $(STAMP)
 	$(BIN)/python -m holdfast.events.generate
