@@ -42,11 +42,12 @@ PROFILES = {
         pulse_every=0.2,
         order_expiry=2.0,
     ),
+    # Bears a stall of 5 s: one that wakes needs up to 0.6 s for the bus and its next renewal.
     "standard": Timing(
-        ttl=6.0,
-        renew_every=0.5,
+        ttl=6.5,
+        renew_every=0.25,
         leader_ttl=3.0,
-        margin=0.12,
+        margin=0.13,
         stop_before=0.35,
         kill_before=0.2,
         suspect_after=1.5,

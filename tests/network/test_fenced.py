@@ -98,20 +98,7 @@ async def test_lost_witness_moves_nothing(fenced: NetworkCluster) -> None:
         await scene.last(PAST_TTL)
 
 
-@pytest.mark.parametrize(
-    "seconds",
-    [
-        STALL,
-        pytest.param(
-            LONGEST_STALL,
-            marks=pytest.mark.xfail(
-                reason="a host that wakes needs up to 0.6 s for its routes and its next renewal, "
-                "and the standard profile leaves it less than that",
-                strict=False,
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("seconds", [STALL, LONGEST_STALL])
 async def test_stall_shorter_than_the_lease_moves_nothing(
     fenced: NetworkCluster, seconds: float
 ) -> None:

@@ -110,7 +110,8 @@ def test_a_group_that_nobody_can_start_says_why() -> None:
 
 def test_a_stall_of_five_seconds_is_within_the_standard_profile() -> None:
     left = TIMING.ttl - TIMING.margin - TIMING.stop_before - TIMING.renew_every
-    assert left >= 5.0
+    waking = 0.6  # what a host that wakes was seen to need for its bus and its next renewal
+    assert left >= 5.0 + waking
 
 
 def test_a_short_stall_moves_nothing(world: World) -> None:
