@@ -148,7 +148,11 @@ async def test_old_lease_requests_are_refused(cluster: RunningCluster) -> None:
     [
         pytest.param(lambda record: b"{", id="malformed"),
         pytest.param(lambda record: json.dumps({**record, "epoch": 0}).encode(), id="past-epoch"),
-        pytest.param(lambda record: json.dumps({**record, "group": "x"}).encode(), id="other"),
+        pytest.param(
+            lambda record: json.dumps({**record, "group": "x"}).encode(),
+            id="other",
+            marks=pytest.mark.chaos,
+        ),
     ],
 )
 async def test_a_spoiled_record_is_put_right_and_moves_nothing(

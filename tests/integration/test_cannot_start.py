@@ -40,6 +40,7 @@ def nothing_started(state: Path) -> bool:
     return not (state / "places").exists()
 
 
+@pytest.mark.chaos
 async def test_a_second_cluster_on_the_same_ports(tmp_path: Path) -> None:
     async with running(RunningCluster(tmp_path / "first")) as first:
         pid = await first.workload()
