@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check network network-soak simulate soak generate clean
+.PHONY: demo compose-demo test check network network-soak simulate soak model generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,8 +25,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# Two at a time: most tests wait for real servers and processes, not for the processor.
 test: check
-	$(BIN)/pytest -m 'not compose and not chaos'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not compose and not chaos'
 
 # Clusters on real networks (root, iproute2, nftables); the soak is N random faults, from SEED on.
 N ?= 20
@@ -44,6 +45,10 @@ simulate: $(STAMP)
 soak: N = 20000
 soak: $(STAMP)
 	$(BIN)/python -m tests.simulation.simulator soak $(N)
+
+# The lease protocol as a model that spin searches (spin, gcc): some minutes.
+model:
+	tests/model/run
 
 generate: $(STAMP)
 	$(BIN)/python -m holdfast.events.generate
