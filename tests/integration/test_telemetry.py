@@ -14,7 +14,7 @@ import pytest
 from holdfast import ids
 from holdfast.events import ChainHead, Draft, EventData, Health, Layer, hands, health, seal
 from holdfast.events.ownership import DecisionMade, MoveCompleted, MoveKind, OrderSent
-from holdfast.otlp import SHUTDOWN_WITHIN, Telemetry
+from holdfast.otlp import EXPORT_TIMEOUT, SHUTDOWN_WITHIN, Telemetry
 from holdfast.telemetry import span_id, trace_id
 from tests.support.cluster_file import write_cluster_file, write_seed
 from tests.support.collector import Collector, Received
@@ -173,11 +173,11 @@ def test_a_dead_collector_slows_nothing(black_hole: str) -> None:
         before = time.perf_counter()
         service.record(envelope, event)
         slowest = max(slowest, time.perf_counter() - before)
-    # Two cores shared with other work: a thread switch may cost some; waiting would cost seconds.
-    assert slowest < 0.5
+    # Shared with other work a step may take long, yet never as long as waiting for one export.
+    assert slowest < EXPORT_TIMEOUT
     before = time.perf_counter()
     service.shutdown()
-    assert time.perf_counter() - before < SHUTDOWN_WITHIN + 0.5
+    assert time.perf_counter() - before < SHUTDOWN_WITHIN + EXPORT_TIMEOUT
 
 
 async def test_a_service_traces_itself(

@@ -16,8 +16,10 @@ from holdfast.events.ownership import (
     MoveCompleted,
     MoveFailed,
 )
-from holdfast.failover_decider.messages import Recording
+from holdfast.failover_decider.core import decide
+from holdfast.failover_decider.messages import OrderAnswered, Recording, Write
 from holdfast.ownership import Phase
+from holdfast.wire import Order, OrderReply
 from tests.support.decider_world import TIMING, World, cluster
 
 
@@ -112,6 +114,32 @@ def test_a_stall_of_five_seconds_is_within_the_standard_profile() -> None:
     left = TIMING.ttl - TIMING.margin - TIMING.stop_before - TIMING.renew_every
     waking = 0.6  # what a host that wakes was seen to need for its bus and its next renewal
     assert left >= 5.0 + waking
+
+
+def test_after_a_pause_an_old_answer_finds_no_leader(world: World) -> None:
+    world.report("alpha", "failed")
+    world.run(0.3)
+    leader = world.leader()
+    assert leader is not None
+    state = world.deciders[leader]
+    assert state is not None
+    order = Order(
+        action="stop",
+        group="g0",
+        node="alpha",
+        boot="boot-alpha-1",
+        epoch=1,
+        intent=state.groups["g0"].record.intent.step if state.groups["g0"].record.intent else "",
+        incident=world.mint(),
+        cause=world.mint(),
+        not_after=world.now,
+        leader_term=1,
+    )
+    reply = OrderReply(intent=order.intent, accepted=True, done=True)
+    late = world.now + TIMING.leader_ttl + 1.0
+    after, effects = decide(state, OrderAnswered(order, reply), late, world.mint)
+    assert not after.leading
+    assert not [effect for effect in effects if isinstance(effect, Write)]
 
 
 def test_a_short_stall_moves_nothing(world: World) -> None:

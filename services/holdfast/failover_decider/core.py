@@ -44,8 +44,9 @@ from holdfast.ids import Mint
 def decide(state: State, happened: Input, now: float, mint: Mint) -> tuple[State, list[Effect]]:
     """One step. `now` is this place's monotonic time in seconds and never goes back."""
     turn = Turn(state, now, mint)
+    leadership.check(turn)
     _take_in(turn, happened)
-    if turn.state.leading and turn.state.leadership.valid(now):
+    if turn.state.leading:
         for group in turn.state.groups:
             moves.advance(turn, group)
     return turn.state, turn.effects

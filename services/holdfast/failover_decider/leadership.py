@@ -57,11 +57,9 @@ def on_vote(turn: Turn, vote: Vote) -> None:
 
 
 def on_tick(turn: Turn) -> None:
-    """Renew, notice that we no longer lead, or stand."""
+    """Renew, make room for another leader, or stand."""
     state = turn.state
-    if state.leading and not state.leadership.valid(turn.now):
-        step_down(turn, "the leadership lease was not renewed in time")
-    elif state.leading and _own_hands_gone(state, turn.now):
+    if state.leading and _own_hands_gone(state, turn.now):
         _make_room(turn)
     if turn.now < turn.state.next_renewal:
         return
@@ -69,6 +67,15 @@ def on_tick(turn: Turn) -> None:
         _withdraw(turn)
     elif turn.state.leading or turn.state.standing_since or _may_stand(turn):
         _ask(turn)
+
+
+def check(turn: Turn) -> None:
+    """Notice, before anything else is done, that our lease has run out.
+
+    After a pause the first thing that happens may be an answer to what we asked when we still led.
+    """
+    if turn.state.leading and not turn.state.leadership.valid(turn.now):
+        step_down(turn, "the leadership lease was not renewed in time")
 
 
 def step_down(turn: Turn, reason: str, after: Trail | None = None) -> None:
