@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check network network-soak simulate soak model generate clean
+.PHONY: demo compose-demo test check chaos network network-soak simulate soak model generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,10 @@ check: $(STAMP)
 # Two at a time: most tests wait for real servers and processes, not for the processor.
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not compose and not chaos'
+
+# Any one process killed at every step of a failover; about half an hour.
+chaos: $(STAMP)
+	$(BIN)/pytest -m chaos tests/integration
 
 # Clusters on real networks (root, iproute2, nftables); the soak is N random faults, from SEED on.
 N ?= 20
