@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check chaos network network-soak simulate soak model generate clean
+.PHONY: demo compose-demo test check chaos network network-soak simulation simulate soak model generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,7 +27,7 @@ check: $(STAMP)
 
 # Two at a time: most tests wait for real servers and processes, not for the processor.
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not compose and not chaos'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not compose and not chaos and not simulation'
 
 # Any one process killed at every step of a failover; about half an hour.
 chaos: $(STAMP)
@@ -43,6 +43,9 @@ network-soak: $(STAMP)
 	NETWORK_RUNS=$(N) NETWORK_SEED=$(SEED) $(BIN)/pytest -m network tests/network/test_random.py
 
 # The safety core on virtual time: one seed as a timeline, or N seeds in figures.
+simulation: $(STAMP)
+	SIMULATION_SEEDS=2000 $(BIN)/pytest tests/simulation
+
 simulate: $(STAMP)
 	$(BIN)/python -m tests.simulation.simulator replay $(SEED)
 

@@ -216,10 +216,9 @@ def order_expiry_not_checked() -> Any:
     return _receiving_without("not_after")
 
 
-def late_order_obeyed_without_a_lease() -> Any:
-    """Neither expiry nor lease are checked. The lease alone is not missed: the decider orders only
-    nodes that say they hold theirs, and that word is as old as the expiry allows at most."""
-    return _receiving_without("not_after", "act_until")
+def order_without_lease_obeyed() -> Any:
+    """The hands start what they are told to, lease or not."""
+    return _receiving_without("act_until")
 
 
 def _receiving_without(*checks: str) -> Any:
@@ -341,7 +340,7 @@ BUGS: list[Bug] = [
     order_epoch_not_checked,
     order_boot_not_checked,
     order_expiry_not_checked,
-    late_order_obeyed_without_a_lease,
+    order_without_lease_obeyed,
     hands_do_not_stop_with_the_lease,
     dead_man_disarmed,
     neither_self_stop_nor_dead_man,

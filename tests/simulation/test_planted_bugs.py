@@ -7,6 +7,7 @@ from tests.simulation.simulator.run import run
 from tests.simulation.test_simulation import SEEDS
 
 
+@pytest.mark.simulation
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("bug", planted.BUGS, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_found(bug: planted.Bug) -> None:

@@ -13,7 +13,7 @@ from tests.simulation.simulator.run import TROUBLE, run
 from tests.simulation.simulator.timeline import Tape
 from tests.simulation.simulator.world import World
 
-SEEDS = 2000
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "300"))
 WORKERS = 2
 ROOT = Path(__file__).parents[2]
 

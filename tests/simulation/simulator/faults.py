@@ -44,6 +44,7 @@ class Faults:
             "disk full": (1, self._disk_full),
             "operator asks": (2, self._ask),
             "old message": (4, self._old_message),
+            "trouble at an order": (4, self._trap),
         }
         self._kinds = kinds
         self._weights = [weight for weight, _ in kinds.values()]
@@ -217,6 +218,21 @@ class Faults:
     def _old_message(self) -> None:
         for _ in range(self._chance.randint(1, 5)):
             self._world.network.repeat_something_old()
+
+    def _trap(self) -> None:
+        """At the worst moment: with the next order, its receiver is cut off or its sender dies."""
+
+        def spring(src: str, dst: str) -> None:
+            if self._over:
+                return
+            if self._chance.random() < 0.7:
+                self._isolate([dst])
+            else:
+                self._kill(self._world.decider(src), self._chance.uniform(0.2, 6.0))
+
+        self._world.network.trap = spring
+        if self._chance.random() < 0.7:
+            self._process_dies()
 
     # --- store ----------------------------------------------------------------------------
 

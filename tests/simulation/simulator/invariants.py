@@ -217,6 +217,14 @@ class Invariants:
                     raise Violation("I4", f"{text} on {place.name}")
             if state.epoch < self._epochs.get((place.name, state.group), 0):
                 raise Violation("I2", f"{place.name} forgot an epoch of {state.group}")
+        if isinstance(event, OrderReceived) and any(isinstance(e, RunAction) for e in effects):
+            order = event.order
+            if hands.clock() > order.not_after or order.boot != place.boot:
+                raise Violation("I6", f"{place.name} obeys an order that is over: {order}")
+            if order.epoch < self._epochs.get((place.name, state.group), 0) + (
+                order.action == "start"
+            ):
+                raise Violation("I2", f"{place.name} obeys an order of a past epoch: {order}")
         if isinstance(event, OrderReceived | SignalHeard) and self._world.chance.random() < 0.2:
             now = hands.clock()
             again, more = hands_core.decide(actor.plan, state, event, now, self._world.mint)

@@ -34,6 +34,8 @@ class Network:
         self._engine, self._places = engine, places
         self.cut: dict[tuple[str, str], int] = {}
         self.weather = CALM
+        self.trap: Callable[[str, str], None] | None = None
+        """What happens at the next order, just before it leaves: given sender and receiver."""
         self._past: deque[tuple[str, str, str, tuple[Any, ...]]] = deque(maxlen=REMEMBERED)
         self._orders: deque[tuple[str, str, str, tuple[Any, ...]]] = deque(maxlen=REMEMBERED)
 
@@ -47,6 +49,7 @@ class Network:
             self._past.append((dst, slot, method, args))
             if method == "order":
                 self._orders.append((dst, slot, method, args))
+                self._spring(src, dst)
         for delay in self._delays(src, dst, HELD_BACK_ORDERS if method == "order" else HELD_BACK):
             self._engine.after(delay, self._arrive, dst, slot, method, args)
 
@@ -61,6 +64,11 @@ class Network:
         past = self._orders if self._orders and chance.random() < 0.6 else self._past
         if past:
             self._arrive(*chance.choice(past))
+
+    def _spring(self, src: str, dst: str) -> None:
+        trap, self.trap = self.trap, None
+        if trap is not None:
+            trap(src, dst)
 
     def _arrive(self, dst: str, slot: str, method: str, args: tuple[Any, ...]) -> None:
         service = self._places[dst].services.get(slot)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.simulation.simulator.world import World
 
 LOOK_EVERY = 0.5
+FIRST_LOOK = 3.0
+"""By then all places are up."""
 Done = Callable[[str, int], None]
 """Takes the outcome and the revision."""
 
@@ -31,7 +33,7 @@ class Store:
         self.log: list[tuple[OwnershipRecord, int]] = []
         self.current: dict[str, tuple[OwnershipRecord, int]] = {}
         self.replicas = dict.fromkeys(world.places, 0)
-        world.engine.after(LOOK_EVERY, self._look)
+        world.engine.after(FIRST_LOOK, self._look)
 
     def serves(self, place: str) -> bool:
         """Whether this place reaches the stream's leader."""
