@@ -28,6 +28,17 @@ def ask(world: World, action: Any, target: str | None = None, group: str = "g0")
     return world.answers.pop(1)
 
 
+def test_a_leader_whose_lease_ran_out_unnoticed_refuses(world: World) -> None:
+    """It was paused, and the request is the first that it hears afterwards."""
+    writes = []
+    world._write = lambda *write: writes.append(write)  # type: ignore[method-assign]
+    world.now += 10.0
+    world.feed("alpha", GroupAsked(1, GroupRequest(action="stop", group="g0", operator="ann")))
+    assert isinstance(world.answers.pop(1), Refused)
+    world.run(0.05)
+    assert not writes
+
+
 def test_a_switchover_stops_in_order_then_starts_on_the_target(world: World) -> None:
     reply = ask(world, "switchover", "beta")
     assert isinstance(reply, Begun)

@@ -20,6 +20,10 @@ from holdfast.wire import Begun, GroupRequest, Refused
 def on_group_asked(turn: Turn, asked: GroupAsked) -> None:
     """Decide on an operator's request and answer it."""
     request = asked.request
+    if not turn.state.leading:
+        # The lease may have run out between the question and this step, e.g. during a pause.
+        turn.do(Answer(asked.number, Refused(reason="this decider leads no more: ask again")))
+        return
     view = turn.state.groups.get(request.group)
     if view is None:
         text = f"there is no group {request.group} in the cluster file"
