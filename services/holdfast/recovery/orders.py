@@ -27,7 +27,12 @@ def receive(turn: Turn, received: OrderReceived) -> None:
 
 
 def refuse(order: Order, node: str, event_id: str, kind: str, reason: str) -> Refuse:
-    """The refusal of an order: reply, event, and the kind under which it is counted."""
+    """The refusal of an order: reply, event, and the kind under which it is counted.
+
+    The event names the order's cause only if nothing but the lease speaks against the order: what
+    a stale or forged one names may not exist, and the record could then never be proven again.
+    """
+    believed = kind == NO_LEASE
     data = OrderRefused(
         group=order.group,
         node=node,
@@ -43,8 +48,8 @@ def refuse(order: Order, node: str, event_id: str, kind: str, reason: str) -> Re
             id=event_id,
             data=data,
             entity=group_entity(order.group),
-            incident=order.incident,
-            cause=order.cause,
+            incident=order.incident if believed else None,
+            cause=order.cause if believed else None,
         ),
         kind=kind,
     )
