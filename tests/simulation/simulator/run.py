@@ -60,6 +60,7 @@ def _come_to_rest(world: World) -> float:
     """Seconds until nothing was left to do, and stayed so for a while."""
     ended = world.engine.now
     rested: float | None = None
+    restless: list[str] = []
     while world.engine.now - ended < REST_WITHIN:
         world.engine.run_until(world.engine.now + 1.0)
         restless = [group for group in world.file.groups if not _standing(world, group)[0]]

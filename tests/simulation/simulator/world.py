@@ -199,7 +199,7 @@ def _draw_cluster(chance: Random) -> ClusterFile:
     devices = [] if lease_only else [FenceDevice(agent="fence_simulated")]
     groups = {}
     for number in range(chance.choice([1, 1, 2, 3])):
-        nodes = chance.sample(hosts, len(hosts))
+        nodes: list[str] = chance.sample(hosts, len(hosts))
         groups[f"g{number}"] = Group(
             nodes=nodes, resources=_draw_resources(chance), max_moves=100, moves_window=60.0
         )
