@@ -88,8 +88,12 @@ async def running(bus: Bus, deliveries: list[Delivery]) -> AsyncIterator[list[st
     try:
         yield rejected
     finally:
-        for task in tasks:
-            task.cancel()
+        left = set(tasks)
+        async with asyncio.timeout(20):
+            while left:  # a cancellation can be lost within nats-py's use of wait_for
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=0.2)
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in ended), ended
 
