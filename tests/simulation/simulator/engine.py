@@ -5,6 +5,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+MAX_STEPS = 200_000
+"""Thirty times what a seed takes."""
+
+
+class Endless(Exception):
+    """Steps beget steps without time passing, or far too many of them."""
+
 
 class Engine:
     """True time, in seconds. Places have clocks of their own and never see it."""
@@ -31,5 +38,7 @@ class Engine:
         while queue and queue[0][0] <= end:
             self.now, _, act, args = pop(queue)
             self.steps += 1
+            if self.steps > MAX_STEPS:
+                raise Endless(f"{MAX_STEPS} steps are not enough")
             act(*args)
         self.now = end

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holdfast.ownership import Phase
+from tests.simulation.simulator.engine import Endless
 from tests.simulation.simulator.faults import Faults
 from tests.simulation.simulator.invariants import Violation
 from tests.simulation.simulator.world import World
@@ -46,7 +47,7 @@ def run(seed: int, tape: "Tape | None" = None) -> Result:
         result.rest_after = _come_to_rest(world)
         world.invariants.check_record()
         result.outcomes = Counter(_standing(world, group)[0] for group in world.file.groups)
-    except Violation as violation:
+    except (Violation, Endless) as violation:
         result.violation = str(violation)
         if tape is not None:
             tape.add(world.engine.now, "INVARIANT", str(violation), "fault")
