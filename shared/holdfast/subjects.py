@@ -9,8 +9,6 @@ EVENT_STREAM = "HA_EVENTS"
 PULSES = "ha.pulse.*"
 
 OWNERSHIP_BUCKET = "ha_ownership"
-CONFIG_BUCKET = "ha_config"
-VOLUMES_BUCKET = "ha_volumes"
 
 
 def event(name: str) -> str:

@@ -106,9 +106,6 @@ class LeaseExpired(FenceProof, frozen=True, kw_only=True, tag="lease_expired"):
     """The majority's promises have run out: proof only in a cluster configured `lease-only`."""
 
 
-Proof = FencedOff | LeaseExpired
-
-
 class Renew(_Message, frozen=True, kw_only=True, tag="renew"):
     """The holder asks for a fresh promise at the term it holds."""
 

@@ -8,8 +8,8 @@ from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveKind
 from holdfast.events.system import OperatorRequest
 from holdfast.failover_decider.messages import Answer, GroupAsked
-from holdfast.failover_decider.placement import choose
-from holdfast.failover_decider.rules import Decision, Refusal
+from holdfast.failover_decider.placement import Choice, choose
+from holdfast.failover_decider.rules import Decision, Refusal, chosen
 from holdfast.failover_decider.state import GroupView, State, Trail
 from holdfast.failover_decider.turn import Turn
 from holdfast.failover_decider.writing import carry_out
@@ -60,56 +60,16 @@ def _judge(
         why = f"nobody could confirm that it stopped on {view.record.owner}: {view.record.reason}"
         return Refusal(rule, why, root)
     match request.action:
-        case "switchover":
-            return _switchover(state, view, request, root, now)
         case "stop":
-            return Decision(
-                rule=rule,
-                kind=MoveKind.STOP,
-                phase=Phase.STOPPING,
-                target=None,
-                after=root,
-                evidence=[root.cause],
-            )
+            nowhere = Choice(target=None, alternatives=[])
+            return chosen(rule, MoveKind.STOP, Phase.STOPPING, nowhere, root)
+        case "switchover":
+            # Stop it in order where it runs, start it on the target; if that fails, where it was.
+            kind, first, not_on = MoveKind.SWITCHOVER, Phase.STOPPING, [view.record.boot or ""]
         case "start":
-            return _start(state, view, request, root, now)
-
-
-def _switchover(
-    state: State, view: GroupView, request: GroupRequest, root: Trail, now: float
-) -> Decision | Refusal:
-    """Stop it in order where it runs, start it on the target; if that fails, where it was."""
-    owner_boot = view.record.boot or ""
-    choice = choose(state, view.group, now, [owner_boot], request.target)
+            kind, first, not_on = MoveKind.START, Phase.STARTING, []
+    choice = choose(state, view.group, now, not_on, request.target)
     if choice.target is None or (request.target and choice.target != request.target):
-        return _nowhere("operator_switchover", choice.reasons(request.target), root)
-    return Decision(
-        rule="operator_switchover",
-        kind=MoveKind.SWITCHOVER,
-        phase=Phase.STOPPING,
-        target=choice.target,
-        after=root,
-        evidence=[root.cause],
-        alternatives=choice.alternatives,
-    )
-
-
-def _start(
-    state: State, view: GroupView, request: GroupRequest, root: Trail, now: float
-) -> Decision | Refusal:
-    choice = choose(state, view.group, now, [], request.target)
-    if choice.target is None or (request.target and choice.target != request.target):
-        return _nowhere("operator_start", choice.reasons(request.target), root)
-    return Decision(
-        rule="operator_start",
-        kind=MoveKind.START,
-        phase=Phase.STARTING,
-        target=choice.target,
-        after=root,
-        evidence=[root.cause],
-        alternatives=choice.alternatives,
-    )
-
-
-def _nowhere(rule: str, reasons: str, root: Trail) -> Refusal:
-    return Refusal(rule, f"no node may run it: {reasons}"[:1000], root)
+        reason = f"no node may run it: {choice.reasons(request.target)}"
+        return Refusal(rule, reason[:1000], root)
+    return chosen(rule, kind, first, choice, root)

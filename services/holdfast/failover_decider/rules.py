@@ -71,15 +71,7 @@ def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
         return None
     if moves_too_often(state.cluster, view, now):
         return _too_often(state, view, after)
-    return Decision(
-        rule="start_stopped",
-        kind=MoveKind.START,
-        phase=Phase.STARTING,
-        target=choice.target,
-        after=after,
-        evidence=[after.cause],
-        alternatives=choice.alternatives,
-    )
+    return chosen("start_stopped", MoveKind.START, Phase.STARTING, choice, after)
 
 
 def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
@@ -147,10 +139,15 @@ def failed_at_owner(state: State, view: GroupView, now: float) -> Verdict:
         return _nowhere("no_other_node", choice, after)
     if moves_too_often(state.cluster, view, now):
         return _too_often(state, view, after)
+    return chosen("failed_at_owner", MoveKind.RELOCATE, Phase.STOPPING, choice, after)
+
+
+def chosen(rule: str, kind: MoveKind, phase: Phase, choice: Choice, after: Trail) -> Decision:
+    """The decision for a choice of node, resting on the one event that called for it."""
     return Decision(
-        rule="failed_at_owner",
-        kind=MoveKind.RELOCATE,
-        phase=Phase.STOPPING,
+        rule=rule,
+        kind=kind,
+        phase=phase,
         target=choice.target,
         after=after,
         evidence=[after.cause],
@@ -181,15 +178,7 @@ def _start_again(state: State, view: GroupView, now: float, rule: str, after: Tr
     choice = choose(state, view.group, now, [])
     if choice.target is None:
         return _nowhere(rule, choice, after)
-    return Decision(
-        rule=rule,
-        kind=MoveKind.START,
-        phase=Phase.STARTING,
-        target=choice.target,
-        after=after,
-        evidence=[after.cause],
-        alternatives=choice.alternatives,
-    )
+    return chosen(rule, MoveKind.START, Phase.STARTING, choice, after)
 
 
 def _too_often(state: State, view: GroupView, after: Trail) -> Refusal:
