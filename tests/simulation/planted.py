@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +14,7 @@ from holdfast.recovery import core as hands_core
 from holdfast.recovery import orders as receiving
 from holdfast.recovery import resume, work
 from holdfast.recovery.messages import Resumed
+from holdfast.structs import replace
 from holdfast.wire import LeaseExpired
 from tests.simulation.simulator import deadman, store
 

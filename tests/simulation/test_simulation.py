@@ -34,16 +34,15 @@ def test_no_history_breaks_an_invariant_and_every_one_comes_to_rest() -> None:
 
 
 def test_a_seed_is_the_whole_history() -> None:
-    """Other processes, other hash seeds, and the slower standard library: the same bytes."""
+    """Other processes and other hash seeds: the same bytes."""
     program = (
-        "from tests.simulation.simulator import fast, run, timeline; import sys\n"
-        "if sys.argv[1] == 'fast': fast.install()\n"
+        "from tests.simulation.simulator import run, timeline\n"
         "tape = timeline.Tape(); run.run(7, tape); print(tape.text())"
     )
     texts = []
-    for hash_seed, how in (("1", "fast"), ("2", "slow")):
+    for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        command = [sys.executable, "-c", program, how]
+        command = [sys.executable, "-c", program]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=True)
         texts.append(done.stdout)
     assert texts[0] == texts[1]

@@ -3,7 +3,7 @@
 The real voter, the real holder and the real tenure, on clocks that run at different rates.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from holdfast.lease import HolderState, VoterState, answer, node_lease
 from holdfast.recovery.tenure import Tenure
+from holdfast.structs import replace
 from holdfast.timing import PROFILES, Timing
 from holdfast.wire import Claim, FencedOff, Vote
 

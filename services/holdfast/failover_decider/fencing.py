@@ -5,7 +5,6 @@ cluster configured `lease-only`, a majority whose promises to it have run out. A
 or an `on` proves nothing.
 """
 
-from dataclasses import replace
 from typing import Literal
 
 from holdfast.events.fields import node_entity
@@ -22,6 +21,7 @@ from holdfast.failover_decider.state import (
 )
 from holdfast.failover_decider.turn import Turn
 from holdfast.ownership import Phase
+from holdfast.structs import replace
 from holdfast.wire import FencedOff, LeaseExpired, Vote
 
 ASK_AGAIN = 1.0

@@ -4,14 +4,13 @@ Candidates stand in the order of the configured voters, a moment apart, so that 
 the vote. Nobody waits for a leader whose host is proven dead: the proof opens the lease.
 """
 
-from dataclasses import replace
-
 from holdfast.events.fields import service_entity
 from holdfast.events.ownership import LeaderElected, LeaderLost
 from holdfast.events.system import OperatorRequest
 from holdfast.failover_decider.messages import AskVoters, LeaderSeen, PrepareStreams
 from holdfast.failover_decider.state import GroupView, State, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
+from holdfast.structs import replace
 from holdfast.wire import FencedOff, LeadRequest, Vote
 
 STAND_APART = 0.4

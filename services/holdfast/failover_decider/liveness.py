@@ -4,14 +4,13 @@ Silence makes a node suspected and nothing more: fencing.py asks whether it is o
 only on a proof. A node's new boot ends the suspicion of its old one.
 """
 
-from dataclasses import replace
-
 from holdfast.events.fields import Health, Layer, node_entity
 from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
 from holdfast.failover_decider.leadership import STAND_APART, rank
 from holdfast.failover_decider.spoiled import is_stale
 from holdfast.failover_decider.state import NodeView, State, Suspicion
 from holdfast.failover_decider.turn import Turn
+from holdfast.structs import replace
 from holdfast.wire import FencedOff, HandsPulse, MonitorPulse
 
 PAST_BOOTS_KEPT = 8

@@ -1,7 +1,8 @@
 """What goes into the core (inputs) and what comes out of it (effects)."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from holdfast.events import Draft
 from holdfast.ownership import OwnershipRecord
@@ -24,20 +25,17 @@ from holdfast.wire import (
 # --- inputs ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """Time has passed."""
 
 
-@dataclass(frozen=True, slots=True)
-class PulseHeard:
+class PulseHeard(msgspec.Struct, frozen=True):
     """A node's monitor, storage or hands beat."""
 
     pulse: MonitorPulse | HandsPulse
 
 
-@dataclass(frozen=True, slots=True)
-class LeaderSeen:
+class LeaderSeen(msgspec.Struct, frozen=True):
     """This place's own voter changed what it knows of the leadership lease."""
 
     term: LeaseTerm
@@ -45,36 +43,31 @@ class LeaderSeen:
     successor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class VoteReceived:
+class VoteReceived(msgspec.Struct, frozen=True):
     """A voter answered a request of ours."""
 
     vote: Vote
 
 
-@dataclass(frozen=True, slots=True)
-class RecordSeen:
+class RecordSeen(msgspec.Struct, frozen=True):
     """The ownership bucket shows a record; also how a compare-and-set of ours is confirmed."""
 
     record: OwnershipRecord
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecordSpoiled:
+class RecordSpoiled(msgspec.Struct, frozen=True):
     """The ownership bucket holds something that is no record of this group."""
 
     group: str
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecordsLoaded:
+class RecordsLoaded(msgspec.Struct, frozen=True):
     """Every record that existed when we began to watch has been shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteDone:
+class WriteDone(msgspec.Struct, frozen=True):
     """A compare-and-set ended. `unknown`: it may or may not have happened; the watch will tell."""
 
     record: OwnershipRecord
@@ -82,8 +75,7 @@ class WriteDone:
     revision: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FenceDone:
+class FenceDone(msgspec.Struct, frozen=True):
     """A fence run against one boot of a node ended."""
 
     node: str
@@ -95,30 +87,26 @@ class FenceDone:
     took: float
 
 
-@dataclass(frozen=True, slots=True)
-class OrderAnswered:
+class OrderAnswered(msgspec.Struct, frozen=True):
     """The hands answered an order."""
 
     order: Order
     reply: OrderReply
 
 
-@dataclass(frozen=True, slots=True)
-class LeadAsked:
+class LeadAsked(msgspec.Struct, frozen=True):
     """An operator wants the leadership elsewhere."""
 
     request: LeadRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(msgspec.Struct, frozen=True):
     """Events cannot be recorded here, or can again. Who cannot record does not decide."""
 
     possible: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GroupAsked:
+class GroupAsked(msgspec.Struct, frozen=True):
     """An operator wants something of a group; ends in one Answer with the same number."""
 
     number: int
@@ -144,30 +132,26 @@ Input = (
 # --- effects ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(msgspec.Struct, frozen=True):
     """Put an event on the record."""
 
     draft: Draft
 
 
-@dataclass(frozen=True, slots=True)
-class AskVoters:
+class AskVoters(msgspec.Struct, frozen=True):
     """Send a lease request to every voter; each answer comes back as VoteReceived."""
 
     request: Renew | Claim | Release
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """Compare-and-set an ownership record; ends in WriteDone."""
 
     record: OwnershipRecord
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunFence:
+class RunFence(msgspec.Struct, frozen=True):
     """Run a node's fence devices; ends in FenceDone. `off` includes the check by status."""
 
     node: str
@@ -175,27 +159,23 @@ class RunFence:
     action: Literal["status", "off"]
 
 
-@dataclass(frozen=True, slots=True)
-class SendOrder:
+class SendOrder(msgspec.Struct, frozen=True):
     """Send an order to a node's hands; an answer comes back as OrderAnswered."""
 
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
-class PrepareStreams:
+class PrepareStreams(msgspec.Struct, frozen=True):
     """We lead: make sure the record's stream and the buckets exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class MoveStreamLeaders:
+class MoveStreamLeaders(msgspec.Struct, frozen=True):
     """Keep the bus's stream leaders away from nodes that own groups."""
 
     away_from: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True):
     """Count a message that changed nothing."""
 
     subject: str
@@ -203,8 +183,7 @@ class Reject:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The answer to an operator."""
 
     number: int

@@ -4,8 +4,6 @@ Nothing here relies on memory: a new leader reads the record and continues from 
 the same orders under the same intent ids.
 """
 
-from dataclasses import replace
-
 import msgspec
 
 from holdfast.events.fields import group_entity
@@ -28,6 +26,7 @@ from holdfast.failover_decider.writing import (
     write_again,
 )
 from holdfast.ownership import OwnershipRecord, Phase
+from holdfast.structs import replace
 
 
 def advance(turn: Turn, group: str) -> None:

@@ -1,6 +1,5 @@
 """Orders to a node's hands, repeated until they are done or have failed."""
 
-from dataclasses import replace
 from typing import Literal
 
 from holdfast.events.fields import group_entity
@@ -10,6 +9,7 @@ from holdfast.failover_decider.state import GroupView, NodeView, State
 from holdfast.failover_decider.turn import Turn
 from holdfast.failover_decider.writing import trail_of
 from holdfast.ownership import Phase
+from holdfast.structs import replace
 from holdfast.wire import Order
 
 ORDER_AGAIN = 0.3

@@ -1,6 +1,6 @@
 """Where a group may run: pure, and it says of every node it passes over why."""
 
-from dataclasses import dataclass
+import msgspec
 
 from holdfast.config.model import VolumeResource
 from holdfast.events.fields import Health, Layer, volume_entity
@@ -8,8 +8,7 @@ from holdfast.events.ownership import Alternative
 from holdfast.failover_decider.state import NodeView, State
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """The best node, if there is one, and the reasons against the others."""
 
     target: str | None

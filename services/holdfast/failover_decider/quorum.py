@@ -4,13 +4,12 @@ The leader hears every voter with each renewal of its lease. A silent one moves 
 signal. Voters on a host that is suspected as a whole are left to `liveness`.
 """
 
-from dataclasses import replace
-
 from holdfast.events.fields import Health, Layer, service_entity
 from holdfast.events.health import HealthSignal
 from holdfast.failover_decider.state import State, Trail
 from holdfast.failover_decider.turn import Turn
 from holdfast.lease import LEADER_LEASE
+from holdfast.structs import replace
 from holdfast.wire import Vote
 
 

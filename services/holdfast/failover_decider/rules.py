@@ -4,7 +4,8 @@ Every function is one rule, named in the event that reports its verdict. None: n
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from holdfast.config.model import ClusterFile
 from holdfast.events.fields import node_entity
@@ -21,8 +22,7 @@ SETTLE = 1.0
 """Seconds after a change before a report of an older epoch is taken for more than a straggler."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What shall be done, and all that the event about it needs."""
 
     rule: str
@@ -30,21 +30,20 @@ class Decision:
     phase: Phase
     target: str | None
     after: Trail
-    evidence: list[str] = field(default_factory=list)
-    alternatives: list[Alternative] = field(default_factory=list)
+    evidence: list[str] = msgspec.field(default_factory=list)
+    alternatives: list[Alternative] = msgspec.field(default_factory=list)
     reason: str = ""
     suspected_for: float = 0.0
     needed_since: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Something calls for action and will not get it; said once until the reason changes."""
 
     rule: str
     reason: str
     after: Trail
-    evidence: list[str] = field(default_factory=list)
+    evidence: list[str] = msgspec.field(default_factory=list)
 
 
 Verdict = Decision | Refusal | None

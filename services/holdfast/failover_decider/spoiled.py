@@ -5,12 +5,11 @@ against the revision we know would then fail for ever. So the nonsense's revisio
 and the leader writes the record that stood before it over it: no decision, no event of its own.
 """
 
-from dataclasses import replace
-
 from holdfast import subjects
 from holdfast.failover_decider.messages import RecordSeen, RecordSpoiled, Reject, Write, WriteDone
 from holdfast.failover_decider.state import GroupView, NodeView
 from holdfast.failover_decider.turn import Turn
+from holdfast.structs import replace
 from holdfast.wire import HandsPulse, MonitorPulse
 
 WRITE_AGAIN = 0.5

@@ -4,8 +4,9 @@ Times are this place's own monotonic seconds. What must survive a decider is not
 ownership records and in the voters' terms.
 """
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from holdfast.config import ClusterFile
 from holdfast.lease import LEADER_LEASE, HolderState, node_lease
@@ -14,16 +15,14 @@ from holdfast.timing import Timing
 from holdfast.wire import FencedOff, GroupReport, HandsPulse, LeaseExpired, SignalSummary
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(msgspec.Struct, frozen=True):
     """Where an event stands in its chain: what the next event gives as incident and cause."""
 
     incident: str
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fencing:
+class Fencing(msgspec.Struct, frozen=True):
     """One fence run against a suspected node; at most one at a time."""
 
     action: Literal["status", "off"]
@@ -31,8 +30,7 @@ class Fencing:
     """The fence_started event, and its incident."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suspicion:
+class Suspicion(msgspec.Struct, frozen=True):
     """A node has fallen silent. It ends with the node heard again, or with a proof of its death."""
 
     trail: Trail
@@ -53,8 +51,7 @@ class Suspicion:
     proof_trail: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeView:
+class NodeView(msgspec.Struct, frozen=True):
     """One node as its pulses show it."""
 
     node: str
@@ -66,7 +63,7 @@ class NodeView:
     its pulses came here yet; then its boot is that of a record."""
     hands: HandsPulse | None = None
     hands_heard: float = 0.0
-    signals: dict[str, tuple[SignalSummary, ...]] = field(default_factory=dict)
+    signals: dict[str, tuple[SignalSummary, ...]] = msgspec.field(default_factory=dict)
     """By observing service."""
     seen: Trail | None = None
     suspicion: Suspicion | None = None
@@ -83,8 +80,7 @@ class NodeView:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupView:
+class GroupView(msgspec.Struct, frozen=True):
     """One group: its record, and what this leader is doing about it."""
 
     group: str
@@ -114,8 +110,7 @@ class GroupView:
     moved_at: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True):
     """Everything one decider knows."""
 
     cluster: ClusterFile
@@ -133,13 +128,13 @@ class State:
     leader_boot: str = ""
     leader_until: float = 0.0
     stand_at: float = 0.0
-    voters_heard: dict[str, float] = field(default_factory=dict)
-    silent_voters: dict[str, Trail] = field(default_factory=dict)
+    voters_heard: dict[str, float] = msgspec.field(default_factory=dict)
+    silent_voters: dict[str, Trail] = msgspec.field(default_factory=dict)
     """Voters that were reported as silent, and the signal that did."""
     records_loaded: bool = False
     recording: bool = True
-    nodes: dict[str, NodeView] = field(default_factory=dict)
-    groups: dict[str, GroupView] = field(default_factory=dict)
+    nodes: dict[str, NodeView] = msgspec.field(default_factory=dict)
+    groups: dict[str, GroupView] = msgspec.field(default_factory=dict)
 
 
 def initial(cluster: ClusterFile, timing: Timing, place: str, boot: str, now: float) -> State:

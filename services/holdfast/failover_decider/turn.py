@@ -1,11 +1,12 @@
 """One step of the core under way: the state so far, the effects so far."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from holdfast.events import Draft, EventData
 from holdfast.failover_decider.messages import Effect, Emit
 from holdfast.failover_decider.state import GroupView, NodeView, State, Suspicion, Trail
 from holdfast.ids import Mint
+from holdfast.structs import replace
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from holdfast import clock, subjects
@@ -11,6 +10,7 @@ from holdfast.bus import Bus, BusError
 from holdfast.failover_decider import voter_store
 from holdfast.failover_decider.messages import LeaderSeen
 from holdfast.lease import LEADER_LEASE, VoterState, answer, learn
+from holdfast.structs import replace
 from holdfast.timing import Timing
 from holdfast.wire import (
     Claim,

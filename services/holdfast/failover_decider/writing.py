@@ -3,8 +3,6 @@
 The decision is put on the record first, then stored; only a stored intent has side effects.
 """
 
-from dataclasses import replace
-
 import msgspec
 
 from holdfast.events.fields import group_entity
@@ -22,6 +20,7 @@ from holdfast.failover_decider.rules import Decision, Refusal, Verdict
 from holdfast.failover_decider.state import GroupView, Trail
 from holdfast.failover_decider.turn import Turn
 from holdfast.ownership import Intent, OwnershipRecord, Phase
+from holdfast.structs import replace
 
 WRITE_AGAIN = 0.5
 """Seconds until a write is tried again after a conflict or a time-out."""

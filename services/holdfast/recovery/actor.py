@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 import msgspec
 
@@ -27,6 +26,7 @@ from holdfast.recovery.messages import Journal as StoreState
 from holdfast.recovery.plan import GroupPlan
 from holdfast.recovery.recorder import Recorder
 from holdfast.recovery.state import GroupState
+from holdfast.structs import replace
 from holdfast.wire import GroupReport, OrderReply, WatchedResource
 
 MAX_WAITING = 64

@@ -4,13 +4,13 @@
 """
 
 import asyncio
-from dataclasses import replace
 
 from holdfast import checks, clock
 from holdfast.config.model import ProcessCheck, Resource
 from holdfast.recovery.kinds.base import ActionFailed, Kind, Running
 from holdfast.recovery.messages import ActionDone, RunAction
 from holdfast.recovery.state import ResourceState
+from holdfast.structs import replace
 
 CHECK_EVERY = 0.05
 """Between tries while something comes up: that a port answers is not an event anywhere."""

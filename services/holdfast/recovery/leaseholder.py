@@ -6,7 +6,6 @@ A dead voter delays nobody: each request is a task of its own with its own deadl
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
 
 from holdfast import clock, subjects
@@ -15,6 +14,7 @@ from holdfast.lease import HolderState, node_lease
 from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.journal import Journal, JournalError, StoredLease
 from holdfast.recovery.tenure import Tenure
+from holdfast.structs import replace
 from holdfast.timing import Timing
 from holdfast.wire import Claim, Renew, Vote
 

@@ -1,6 +1,6 @@
 """What goes into a group's core, and what comes out of it."""
 
-from dataclasses import dataclass
+import msgspec
 
 from holdfast.events import Draft
 from holdfast.recovery.state import GroupState, ResourceState, Verb
@@ -9,23 +9,20 @@ from holdfast.wire import Order, OrderReply, SignalSummary
 # --- inputs ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OrderReceived:
+class OrderReceived(msgspec.Struct, frozen=True):
     """An order. `act_until`: until when the lease lets a start begin, in monotonic seconds."""
 
     order: Order
     act_until: float
 
 
-@dataclass(frozen=True, slots=True)
-class SignalHeard:
+class SignalHeard(msgspec.Struct, frozen=True):
     """A signal from a pulse of this node; it is repeated with every pulse until it is ok."""
 
     signal: SignalSummary
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(msgspec.Struct, frozen=True):
     """A start has brought a process to life; whether it works is not known yet.
 
     `token` tells whether it is the newest start's: an action given up may still have spawned one.
@@ -37,8 +34,7 @@ class Spawned:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class ActionDone:
+class ActionDone(msgspec.Struct, frozen=True):
     """The end of action `number`. `found`: a stop saw something run. `took` is in seconds."""
 
     number: int
@@ -51,8 +47,7 @@ class ActionDone:
     checks: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseEnded:
+class LeaseEnded(msgspec.Struct, frozen=True):
     """The lease is about to run out, or is gone. `event` is the `lease_lost` that says so."""
 
     event: str
@@ -60,8 +55,7 @@ class LeaseEnded:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(msgspec.Struct, frozen=True):
     """The service starts with what the journal held.
 
     `adopt`: same boot, and the stored lease still lasts. `alive`: resources found running.
@@ -72,8 +66,7 @@ class Resumed:
     alive: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """The time asked for with `GroupState.wake_at` has come."""
 
 
@@ -82,22 +75,19 @@ Input = OrderReceived | SignalHeard | Spawned | ActionDone | LeaseEnded | Resume
 # --- effects, to be carried out in the order given -------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(msgspec.Struct, frozen=True):
     """Append an event to the outbox."""
 
     draft: Draft
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(msgspec.Struct, frozen=True):
     """Store the state durably before any effect that follows (I9)."""
 
     state: GroupState
 
 
-@dataclass(frozen=True, slots=True)
-class RunAction:
+class RunAction(msgspec.Struct, frozen=True):
     """Act on a resource; whatever action of the group is in flight is given up first."""
 
     number: int
@@ -111,15 +101,13 @@ class RunAction:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """The answer to an order; there is exactly one for each OrderReceived."""
 
     reply: OrderReply
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True):
     """The answer to an order that changed nothing, its event, and the kind to count it under."""
 
     order: Order

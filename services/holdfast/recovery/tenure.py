@@ -1,11 +1,13 @@
 """When the node's lease counts as held, and when its groups must stop. Pure; times monotonic."""
 
-from dataclasses import dataclass, replace
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Tenure:
+from holdfast.structs import replace
+
+
+class Tenure(msgspec.Struct, frozen=True):
     """The lease as the groups feel it: it ends `stop_before` seconds ahead of its real end.
 
     So stopping in order begins while takeover is still impossible. `valid_until` is what votes

@@ -1,15 +1,15 @@
 """Counting votes: what a holder may believe about its lease."""
 
-from dataclasses import dataclass, field, replace
+import msgspec
 
 from holdfast.lease.quorum import majority
+from holdfast.structs import replace
 from holdfast.wire import Claim, FencedOff, Release, Renew, Vote
 
 MAX_ROUNDS_IN_FLIGHT = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+class Round(msgspec.Struct, frozen=True):
     """One request to all voters: when it was about to be sent, in which term, who granted."""
 
     asked_at: float
@@ -18,8 +18,7 @@ class Round:
     overruled: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class HolderState:
+class HolderState(msgspec.Struct, frozen=True):
     """One side's view of one lease. `term` is 0 until a majority granted one.
 
     `valid_until` is in this machine's monotonic seconds, margin already subtracted. A holder that
@@ -37,7 +36,7 @@ class HolderState:
     highest_seen: int = 0
     valid_until: float = 0.0
     next_round: int = 1
-    rounds: dict[int, Round] = field(default_factory=dict)
+    rounds: dict[int, Round] = msgspec.field(default_factory=dict)
 
     def valid(self, now: float) -> bool:
         """Whether the holder may act at `now`. The only question its users ever ask."""

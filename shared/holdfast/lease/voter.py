@@ -1,13 +1,13 @@
 """One vote. `answer` is the whole of a voter: state and request in, state and reply out."""
 
-from dataclasses import dataclass, field, replace
+import msgspec
 
 from holdfast.lease.quorum import majority
+from holdfast.structs import replace
 from holdfast.wire import Claim, LeaseTerm, Release, Renew, Terms, Vote
 
 
-@dataclass(frozen=True, slots=True)
-class VoterState:
+class VoterState(msgspec.Struct, frozen=True):
     """What a voter remembers. `terms` is durable; the promises are not, hence `started`.
 
     `blank` is a voter that has lost, or never had, its memory: it grants nothing until it has
@@ -18,9 +18,9 @@ class VoterState:
     started: float
     max_ttl: float
     blank: bool = False
-    terms: dict[str, LeaseTerm] = field(default_factory=dict)
-    promised_until: dict[str, float] = field(default_factory=dict)
-    promised_round: dict[str, int] = field(default_factory=dict)
+    terms: dict[str, LeaseTerm] = msgspec.field(default_factory=dict)
+    promised_until: dict[str, float] = msgspec.field(default_factory=dict)
+    promised_round: dict[str, int] = msgspec.field(default_factory=dict)
     """The latest round granted per lease, by which a release that was overtaken is known."""
 
     def stored(self, lease: str) -> LeaseTerm:
@@ -28,8 +28,7 @@ class VoterState:
         return self.terms.get(lease, LeaseTerm(lease=lease))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The reply, and the state to keep. If `store` is given, it must be durable before replying."""
 
     state: VoterState

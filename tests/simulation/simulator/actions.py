@@ -1,9 +1,9 @@
 """Starting, stopping and checking one resource, as the kinds of recovery do it to processes."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.recovery.messages import ActionDone, RunAction, Spawned
+from holdfast.structs import replace
 from tests.simulation.simulator.machine import Process
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 
-from tests.simulation.simulator import fast
 from tests.simulation.simulator.run import Result, run
 
 CHUNK = 25
@@ -50,18 +49,13 @@ class Figures:
 def play(seeds: range, workers: int) -> Iterator[Result]:
     """Play seeds in `workers` processes; results come as they are ready."""
     chunks = iter([seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)])
-    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), gc.disable) as pool:
         waiting = {pool.submit(_chunk, chunk) for chunk in islice(chunks, 2 * workers)}
         while waiting:
             done = next(as_completed(waiting))
             waiting.discard(done)
             waiting |= {pool.submit(_chunk, chunk) for chunk in islice(chunks, 1)}
             yield from done.result()
-
-
-def _prepare() -> None:
-    fast.install()
-    gc.disable()
 
 
 def _chunk(seeds: range) -> list[Result]:

@@ -1,7 +1,6 @@
 """A decider and its place's voter: the real cores in a modelled shell."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,6 +29,7 @@ from holdfast.failover_decider.messages import (
 from holdfast.failover_decider.state import State, initial
 from holdfast.lease import LEADER_LEASE, VoterState, answer, learn
 from holdfast.ownership import OwnershipRecord
+from holdfast.structs import replace
 from holdfast.wire import (
     Claim,
     HandsPulse,

@@ -1,6 +1,5 @@
 """The hands of one node: the real cores of groups and lease in a modelled shell."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +28,7 @@ from holdfast.recovery.messages import (
 from holdfast.recovery.plan import GroupPlan, plans
 from holdfast.recovery.state import GroupState, blank
 from holdfast.recovery.tenure import Tenure
+from holdfast.structs import replace
 from holdfast.wire import GroupReport, HandsPulse, MonitorPulse, Order, Vote, Watch, WatchedResource
 from tests.simulation.simulator.actions import Action
 from tests.simulation.simulator.deadman import DeadMan
