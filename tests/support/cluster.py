@@ -37,13 +37,17 @@ _numbers = itertools.count(1)
 class RunningCluster:
     """Hosts alpha and beta and a witness; the group `ledger` with the process `web`."""
 
-    def __init__(self, folder: Path, *, profile: str = "standard", extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, profile: str = "standard", extra: str = "", attempts: int = 50
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         config, url = cluster_file.write(folder)
         net = f"127.{1 + os.getpid() % 200}.{next(_numbers)}."
         demo_net = cluster_file.SERVICE.rpartition(".")[0] + "."
         text = config.read_text().replace(demo_net, net)
-        text = text.replace("attempts = 3", "attempts = 50")  # a test may kill it that often
+        # A test may kill it, and make it move, as often as it likes.
+        text = text.replace("attempts = 3", f"attempts = {attempts}")
+        text = text.replace("[groups.ledger]\n", "[groups.ledger]\nmoves_window = 0.5\n")
         config.write_text(text.replace('profile = "standard"', f'profile = "{profile}"') + extra)
         self.url = url.replace(demo_net, net)
         self.data = folder / "shared-storage"

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 
 from holdfast.clock import wall_time
@@ -102,7 +103,9 @@ async def recover_locally(cluster: RunningCluster, step: str, victim: str) -> No
 
 
 def assert_one_owner_at_a_time(cluster: RunningCluster) -> None:
-    """What the whole record says: epochs only rose, and no ledger found its journal in use."""
+    """What the whole record says: epochs only rose, nothing was done twice, and no ledger found
+    its journal in use.
+    """
     changes = {
         seen.data["revision"]: seen.data["epoch"]
         for seen in cluster.follower.seen
@@ -115,5 +118,19 @@ def assert_one_owner_at_a_time(cluster: RunningCluster) -> None:
         if seen.name == "resource_started":
             epoch, node = seen.data["epoch"], seen.data["node"]
             assert started.setdefault(epoch, node) == node, f"epoch {epoch} on two nodes"
+    assert not _done_twice(cluster)
     for log in cluster.local.run_dir.glob("*/recovery/log/*.log"):
         assert "another ledger holds" not in log.read_text(), f"two ledgers at once: {log}"
+
+
+def _done_twice(cluster: RunningCluster) -> list[str]:
+    """Starts of a resource at an epoch beyond the first and those of its local recovery."""
+    starts: Counter[tuple[int, str]] = Counter()
+    for seen in cluster.follower.seen:
+        if seen.name in ("resource_started", "recovery_started"):
+            key = (seen.data["epoch"], seen.data["resource"])
+            if seen.name == "recovery_started":
+                starts[key] -= 1
+            elif not seen.data["adopted"]:
+                starts[key] += 1
+    return [f"{name} at epoch {epoch}" for (epoch, name), number in starts.items() if number > 1]
