@@ -45,8 +45,9 @@ class Bus(Connection):
         inbox: str = "_INBOX",
         seed: Path | None = None,
         tls: ssl.SSLContext | None = None,
+        local: str | None = None,
     ) -> None:
-        super().__init__(servers, name=name, inbox=inbox, seed=seed, tls=tls)
+        super().__init__(servers, name=name, inbox=inbox, seed=seed, tls=tls, local=local)
         self.reject: Reject = _log_reject
         """Where bad messages go: subject, kind, reason."""
         self._handlers: set[asyncio.Task[None]] = set()

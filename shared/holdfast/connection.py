@@ -31,7 +31,9 @@ class Connection:
         inbox: str = "_INBOX",
         seed: Path | None = None,
         tls: ssl.SSLContext | None = None,
+        local: str | None = None,
     ) -> None:
+        """`local`: the address of this machine to connect from; default the kernel's choice."""
         self.servers = list(servers)
         self.ready = asyncio.Event()
         """Set while connected."""
@@ -40,7 +42,7 @@ class Connection:
         self.on_fault: Callable[[BaseException], None] = _log_fault
         """Called when a handler raised or the connection ended for good: the service must end."""
         self.client = Client()
-        self._transport = AbortingTransport(self.client)
+        self._transport = AbortingTransport(self.client, local)
         self._name, self._inbox, self._seed, self._tls = name, inbox, seed, tls
         self._last_error: Exception | None = None
         self._started = self._closing = False

@@ -15,21 +15,55 @@ class CredentialsMissing(HoldfastError):
 def bus_of(cluster: ClusterFile, place: str, service: str, secrets: Path) -> Bus:
     """The bus as `<service>@<place>`, not yet connected: own place's server first, then the others.
 
-    `secrets` is the place's secrets folder. Raises CredentialsMissing.
+    The others at every address they have, network by network. `secrets` is the place's secrets
+    folder. Raises CredentialsMissing.
     """
     places = cluster.places()
     ordered = [place, *(name for name in places if name != place)] if place in places else places
+    servers = [(name, cluster.network_names()[0]) for name in ordered]
+    servers += [
+        (name, network)
+        for network in cluster.network_names()[1:]
+        for name in ordered
+        if name != place
+    ]
+    return _bus(cluster, place, service, secrets, servers)
+
+
+def path_of(
+    cluster: ClusterFile, place: str, service: str, secrets: Path, *, to: str, network: str
+) -> Bus:
+    """A direct connection to one other place's nats-server over one network.
+
+    It leaves from our address in that network. Not yet connected. Raises CredentialsMissing.
+    """
+    local = cluster.places()[place].address_in(network)
+    return _bus(cluster, place, service, secrets, [(to, network)], local)
+
+
+def _bus(
+    cluster: ClusterFile,
+    place: str,
+    service: str,
+    secrets: Path,
+    servers: list[tuple[str, str]],
+    local: str | None = None,
+) -> Bus:
+    """`servers`: place and network of each, in the order in which they are tried."""
     tls = tls_context(secrets)
     scheme = "tls" if tls else "nats"
+    urls = []
+    for name, network in servers:
+        described = cluster.places()[name]
+        address = _host(described.address_in(network))
+        urls.append(f"{scheme}://{address}:{described.bus.client_port}")
     return Bus(
-        [
-            f"{scheme}://{_host(places[name].address)}:{places[name].bus.client_port}"
-            for name in ordered
-        ],
+        urls,
         name=f"{service}@{place}",
         inbox=f"_INBOX_{service}_{place}",
         seed=_readable(secrets / f"{service}.nk", "the nkey seed of this service"),
         tls=tls,
+        local=local,
     )
 
 

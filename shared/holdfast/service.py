@@ -15,7 +15,7 @@ from holdfast.arguments import Settings, arguments, log_to_stderr
 from holdfast.bus import Bus
 from holdfast.config import ClusterFile
 from holdfast.config.load import load
-from holdfast.credentials import bus_of
+from holdfast.credentials import bus_of, path_of
 from holdfast.errors import HoldfastError
 from holdfast.events import Draft, EventData
 from holdfast.events.fields import service_entity
@@ -26,6 +26,7 @@ from holdfast.events.system import (
     SpoolSetAside,
 )
 from holdfast.outbox import Outbox
+from holdfast.paths import Paths
 from holdfast.rejects import Rejects
 from holdfast.spool import SpoolError
 from holdfast.state_folder import ALIVE, StateFolder
@@ -56,6 +57,15 @@ class Runtime:
         self.timing: Timing = PROFILES[cluster.cluster.profile]
         self.stopping = asyncio.Event()
         self.bus: Bus = bus_of(cluster, self.place, self.service, settings.secrets)
+        self.paths = Paths(
+            self.bus,
+            cluster,
+            self.place,
+            lambda to, network: path_of(
+                cluster, self.place, self.service, settings.secrets, to=to, network=network
+            ),
+        )
+        """The networks beside the bus; a service that needs them calls `paths.start`."""
         self.telemetry = _telemetry_of(cluster, self.place, self.service)
         """None: no collector is configured."""
         self.outbox = Outbox(

@@ -1,7 +1,8 @@
 """Every NATS subject Holdfast uses, in one place (the bus contract, docs/architecture.md).
 
 Each family has exactly one token after its prefix, except commands, which name the node and
-the service. Tokens are node or event names, so `config` refuses names that are not a token.
+the service, and pulses sent over one path, which name the listener's place and the network.
+Tokens are names of the cluster file or of events, so `config` refuses names that are not a token.
 """
 
 EVENTS = "ha.events.*"
@@ -19,6 +20,14 @@ def event(name: str) -> str:
 def pulse(node: str) -> str:
     """Heartbeats of one node, from its monitor and from its hands."""
     return f"ha.pulse.{node}"
+
+
+def path_pulse(node: str, place: str, network: str) -> str:
+    """Heartbeats of one node for the listeners at one place, sent there over one network.
+
+    Only that place's nats-server has listeners, so no route carries it to where it was not sent.
+    """
+    return f"ha.pulse.{node}.{place}.{network}"
 
 
 def lease(voter: str) -> str:

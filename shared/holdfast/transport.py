@@ -23,9 +23,11 @@ _LINGER_RESET = struct.pack("ii", 1, 0)
 class AbortingTransport(TcpTransport):
     """nats-py's TCP transport, closed by a reset, and emptied of everything not yet sent."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, local: str | None = None) -> None:
+        """`local`: the address of this machine to connect from; it chooses the network."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._client = client
+        self._local = (local, 0) if local else None
 
     def __bool__(self) -> bool:
         # nats-py makes its own transport unless the one it has is true, connected or not.
@@ -34,9 +36,13 @@ class AbortingTransport(TcpTransport):
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         """Open a fresh connection. nats-py forgets the last one when its handshake failed."""
         self.close()
-        await super().connect(uri, buffer_size, connect_timeout)
-        assert self._bare_io_writer is not None
-        sock = self._bare_io_writer.get_extra_info("socket")
+        async with asyncio.timeout(connect_timeout):
+            reader, writer = await asyncio.open_connection(
+                uri.hostname, uri.port, limit=buffer_size, local_addr=self._local
+            )
+        self._bare_io_reader = self._io_reader = reader
+        self._bare_io_writer = self._io_writer = writer
+        sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
 

@@ -301,6 +301,14 @@ class GroupStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class PathStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One network as one node sees it: the places it does not reach over it, but over another."""
+
+    network: Name
+    node: NodeName
+    lost: list[Name]
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """The cluster as its leader sees it."""
 
@@ -310,6 +318,8 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     nodes: list[NodeStatus]
     groups: list[GroupStatus]
     silent_voters: list[Name] = []
+    paths: list[PathStatus] = []
+    """Of every network and node; empty if there is only one network."""
 
 
 class Begun(_Message, frozen=True, kw_only=True, tag="begun"):

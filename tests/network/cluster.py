@@ -43,11 +43,12 @@ profile = "standard"
 fencing = "{fencing}"
 
 [nodes.alpha]
-address = "{alpha}"
+{alpha}
 [nodes.beta]
-address = "{beta}"
+{beta}
 [witnesses.witness]
-address = "{witness}"
+{witness}
+{networks}
 {devices}
 [volumes.ledger]
 driver = "directory"
@@ -144,7 +145,8 @@ class NetworkCluster(RunningCluster):
                 ledger=self.data if shared else f"{self.data}/{{node}}",
                 python=sys.executable,
                 port=PORT,
-                **{name: lab.address(name) for name in PLACES},
+                networks="".join(f"[networks.{name}]\n" for name in lab.networks[1:]),
+                **{name: _addresses(lab, name) for name in PLACES},
             )
         )
         self.urls = {name: f"http://{lab.address(name)}:{PORT}" for name in HOSTS}
@@ -214,6 +216,13 @@ class NetworkCluster(RunningCluster):
         finally:
             report = await asyncio.to_thread(client.finish)
         assert report.ok, report
+
+
+def _addresses(lab: Lab, place: str) -> str:
+    """The lines of the cluster file that say where a place is."""
+    further = [f'{one} = "{lab.address(place, one)}"' for one in lab.networks[1:]]
+    lines = f'address = "{lab.address(place)}"'
+    return lines + (f"\naddresses = {{ {', '.join(further)} }}" if further else "")
 
 
 async def bus_is_well(place: LabPlace) -> bool:

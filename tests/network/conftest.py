@@ -2,20 +2,24 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import pytest_asyncio
 
 from tests.network.cluster import PLACES, NetworkCluster
-from tests.network.lab import Lab, inside, unusable
+from tests.network.lab import LAN, SAN, Lab, inside, unusable
 from tests.network.scenario import OUTCOMES
 from tests.support.cluster_fixture import running
 
 
 @contextlib.asynccontextmanager
 async def _cluster(
-    factory: pytest.TempPathFactory, *, fenced: bool, shared: bool = True
+    factory: pytest.TempPathFactory,
+    *,
+    fenced: bool,
+    shared: bool = True,
+    networks: Sequence[str] = (LAN,),
 ) -> AsyncIterator[NetworkCluster]:
     if reason := unusable():
         if os.environ.get("CI") == "true":
@@ -23,7 +27,7 @@ async def _cluster(
         pytest.skip(reason)
     folder = factory.mktemp("lab")
     # The test itself is the observer: whatever it opens is opened there.
-    with Lab.make(PLACES) as lab, inside(lab.observer):
+    with Lab.make(PLACES, networks) as lab, inside(lab.observer):
         made = NetworkCluster(folder, lab, fenced=fenced, shared=shared)
         async with running(made):
             yield made
@@ -33,6 +37,13 @@ async def _cluster(
 async def fenced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NetworkCluster]:
     """Hosts with a fence device each."""
     async with _cluster(tmp_path_factory, fenced=True) as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def two_paths(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NetworkCluster]:
+    """Hosts with a fence device each, and two networks between all places."""
+    async with _cluster(tmp_path_factory, fenced=True, networks=(LAN, SAN)) as cluster:
         yield cluster
 
 

@@ -1,8 +1,8 @@
 """The network of a cluster: a namespace per place, a switch between them, a way in from outside.
 
-Everything is inside namespaces that are made and removed here. Each place has two interfaces:
-`lan`, over which the cluster talks, through the switch that the tests cut; and `out`, over which
-the observer sees it, which is never cut.
+Everything is inside namespaces that are made and removed here. Each place has an interface for
+each of the cluster's networks, `lan` and perhaps `san`, through the switches that the tests cut;
+and `out`, over which the observer sees it, which is never cut.
 """
 
 import contextlib
@@ -11,10 +11,12 @@ import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-LAN, OUT = "10.77.0", "10.78.0"
+LAN, SAN = "lan", "san"
+NETS = {LAN: "10.77.0", SAN: "10.79.0"}
+OUT = "10.78.0"
 OBSERVER_OCTET = 254
 COMMAND_TIMEOUT = 20.0
 _CLONE_NEWNET = 0x40000000
@@ -62,17 +64,18 @@ def inside(namespace: str) -> Iterator[None]:
 class Lab:
     """The namespaces of `places`. Make it with `Lab.make`, which removes them at the end."""
 
-    def __init__(self, places: Iterable[str]) -> None:
+    def __init__(self, places: Iterable[str], networks: Sequence[str]) -> None:
         self._prefix = f"hf{os.getpid()}-{next(_numbers)}"
         self._octets = {place: number for number, place in enumerate(places, start=1)}
+        self.networks = tuple(networks)
         self.observer = f"{self._prefix}-observer"
         self._switch = f"{self._prefix}-switch"
 
     @classmethod
     @contextlib.contextmanager
-    def make(cls, places: Iterable[str]) -> Iterator["Lab"]:
+    def make(cls, places: Iterable[str], networks: Sequence[str] = (LAN,)) -> Iterator["Lab"]:
         """The lab, wired; everything in it must have ended before it is left."""
-        lab = cls(places)
+        lab = cls(places, networks)
         try:
             lab._build()
             yield lab
@@ -85,38 +88,44 @@ class Lab:
         """The name of a place's namespace."""
         return f"{self._prefix}-{place}"
 
-    def address(self, place: str) -> str:
-        """A place's address on the cluster's network; the observer reaches it by the other one."""
-        return f"{LAN}.{self._octets[place]}"
+    def address(self, place: str, network: str = LAN) -> str:
+        """A place's address on a network of the cluster; the observer reaches that of `lan`."""
+        return f"{NETS[network]}.{self._octets[place]}"
 
     def inode(self, place: str) -> int:
         """What /proc/<pid>/ns/net of every process of a place leads to."""
         return (_NAMED / self.namespace(place)).stat().st_ino
 
-    # --- what the switch loses ---------------------------------------------------------------
+    # --- what the switches lose --------------------------------------------------------------
 
     def isolate(self, place: str) -> None:
         """Nothing to it and nothing from it."""
-        self._drop(f'iifname "{place}"', f'oifname "{place}"')
+        self.mute(place)
+        self.deafen(place)
 
-    def mute(self, place: str) -> None:
-        """Nobody hears it; it hears the others."""
-        self._drop(f'iifname "{place}"')
+    def mute(self, place: str, network: str | None = None) -> None:
+        """Nobody hears it; it hears the others. On one network, or on all."""
+        self._drop(*(f'iifname "{port}"' for port in self._ports(place, network)))
 
-    def deafen(self, place: str) -> None:
-        """It hears nobody; the others hear it."""
-        self._drop(f'oifname "{place}"')
+    def deafen(self, place: str, network: str | None = None) -> None:
+        """It hears nobody; the others hear it. On one network, or on all."""
+        self._drop(*(f'oifname "{port}"' for port in self._ports(place, network)))
+
+    def cut(self, network: str) -> None:
+        """This network forwards nothing at all."""
+        for place in self._octets:
+            self.mute(place, network)
 
     def lose(self, percent: int) -> None:
         """This share of all frames, at random."""
         self._drop(f"numgen random mod 100 < {percent}")
 
     def outage(self) -> None:
-        """The switch forwards nothing at all."""
+        """No switch forwards anything."""
         self._drop("")
 
     def heal(self) -> None:
-        """The switch loses nothing."""
+        """The switches lose nothing."""
         self._nft("flush chain bridge cut switch")
 
     def _drop(self, *matches: str) -> None:
@@ -125,6 +134,9 @@ class Lab:
 
     def _nft(self, text: str) -> None:
         _run("ip", "netns", "exec", self._switch, "nft", "-f", "-", text=text + "\n")
+
+    def _ports(self, place: str, network: str | None) -> list[str]:
+        return [_port(place, one) for one in self.networks if network in (None, one)]
 
     # --- wiring ------------------------------------------------------------------------------
 
@@ -135,19 +147,26 @@ class Lab:
         for name in self._names():
             _run("ip", "netns", "add", name)
             _ip(name, "link set dev lo up")
-        _ip(self._switch, "link add lan type bridge", "link set dev lan up")
+        for network in self.networks:
+            _ip(self._switch, f"link add {network} type bridge", f"link set dev {network} up")
         # The way in does not pass the switch: it is the observer's own bridge.
         _ip(self.observer, "link add out type bridge", "link set dev out up")
         _ip(self.observer, f"addr add {OUT}.{OBSERVER_OCTET}/24 dev out")
         for place, octet in self._octets.items():
             here = self.namespace(place)
-            for link, bridge in (("lan", self._switch), ("out", self.observer)):
-                _ip(here, f"link add {link} type veth peer name {place} netns {bridge}")
-                _ip(bridge, f"link set dev {place} master {link}", f"link set dev {place} up")
-                _ip(here, f"link set dev {link} up")
-            _ip(here, f"addr add {LAN}.{octet}/24 dev lan", f"addr add {OUT}.{octet}/24 dev out")
-            _ip(self.observer, f"route add {LAN}.{octet}/32 via {OUT}.{octet}")
+            wires = [(one, self._switch, NETS[one]) for one in self.networks]
+            for link, bridge, net in [*wires, ("out", self.observer, OUT)]:
+                port = _port(place, link)
+                _ip(here, f"link add {link} type veth peer name {port} netns {bridge}")
+                _ip(bridge, f"link set dev {port} master {link}", f"link set dev {port} up")
+                _ip(here, f"link set dev {link} up", f"addr add {net}.{octet}/24 dev {link}")
+            _ip(self.observer, f"route add {self.address(place)}/32 via {OUT}.{octet}")
         self._nft(_SWITCH)
+
+
+def _port(place: str, network: str) -> str:
+    """The name of a place's port of a switch."""
+    return f"{network}-{place}"
 
 
 def _ip(namespace: str, *commands: str) -> None:

@@ -12,6 +12,14 @@ from holdfast.errors import HoldfastError
 MAX_PAYLOAD = 512 * 1024
 ROUTES_FILE = "routes.conf"
 
+_ROUTE_PINGS = {
+    False: ['  ping_interval: "1s"', "  ping_max: 3"],
+    # Where another path may be up, the sooner a route is given up the better. A pool of connections
+    # would leave some of them to an address that is lost.
+    True: ['  ping_interval: "500ms"', "  ping_max: 2", "  pool_size: -1"],
+}
+"""Whether there are several networks to what the `cluster` section says of it."""
+
 
 class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
     """Paths of a place's server certificate, its key, and the cluster's CA."""
@@ -37,7 +45,7 @@ def render(
     here = cluster.places()[place]
     lines = [
         f"server_name: {quote(place)}",
-        f"host: {quote(here.address)}",
+        f"host: {quote(listen_host(cluster, place))}",
         f"port: {here.bus.client_port}",
         f"http: {quote(f'{monitor_host(here.address)}:{here.bus.monitor_port}')}",
         f"max_payload: {MAX_PAYLOAD}",
@@ -74,19 +82,19 @@ def render_routes(
     The token is needed beside TLS: clients hold certificates of the same CA.
     """
     here = cluster.places()[place]
-    routes = [
-        f"    {quote(f'nats-route://route:{token}@{_host(other.address)}:{other.bus.route_port}')}"
-        for name, other in cluster.places().items()
-        if name != place
-    ]
+    routes = []
+    for name, other in cluster.places().items():
+        if name != place:
+            address = _host(other.address_in(_route_network(cluster, place, name)))
+            url = f"nats-route://route:{token}@{address}:{other.bus.route_port}"
+            routes.append(f"    {quote(url)}")
     lines = [
         "cluster {",
         f"  name: {quote(cluster.cluster.name)}",
-        f"  host: {quote(here.address)}",
+        f"  host: {quote(listen_host(cluster, place))}",
         f"  port: {here.bus.route_port}",
         "  no_advertise: true",
-        '  ping_interval: "1s"',
-        "  ping_max: 3",
+        *_ROUTE_PINGS[len(cluster.network_names()) > 1],
         f"  authorization {{ user: route, password: {quote(token)}, timeout: 2 }}",
         *_tls(tls, "  "),
         "  routes: [",
@@ -95,6 +103,24 @@ def render_routes(
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def listen_host(cluster: ClusterFile, place: str) -> str:
+    """Where a place's nats-server listens, which takes one address, or all of the machine's."""
+    described = cluster.places()[place]
+    if len(cluster.network_names()) == 1:
+        return described.address
+    return "::" if any(":" in address for address in described.all_addresses()) else "0.0.0.0"
+
+
+def _route_network(cluster: ClusterFile, place: str, other: str) -> str:
+    """The network over which a place calls another place's nats-server.
+
+    Two servers keep one connection, whoever made it, and a server redials one address only. So the
+    two of a pair call each other over different networks: if one is lost, one of them gets through.
+    """
+    networks, places = cluster.network_names(), list(cluster.places())
+    return networks[0] if places.index(place) < places.index(other) else networks[:2][-1]
 
 
 def quote(text: str) -> str:

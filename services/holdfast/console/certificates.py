@@ -39,7 +39,8 @@ def issue_missing(
     made: list[Path] = []
     signer = _authority(out, made)
     for place, described in places.items():
-        hosts = [place, described.address, "localhost", "127.0.0.1", *names.get(place, [])]
+        hosts = [place, *described.all_addresses(), "localhost", "127.0.0.1"]
+        hosts += names.get(place, [])
         made += _leaf(signer, out / place, "server", place, hosts)
         made += _leaf(signer, out / place, "client", place, [])
     for person in people:

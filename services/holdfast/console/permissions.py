@@ -51,8 +51,12 @@ def grant(user: str) -> Grant:
 
 def _monitor(node: str) -> Grant:
     return Grant(
-        publish=[subjects.EVENTS, subjects.pulse(node)],
-        subscribe=[subjects.PULSES, subjects.command(node, "monitor")],
+        publish=[subjects.EVENTS, subjects.pulse(node), subjects.path_pulse(node, "*", "*")],
+        subscribe=[
+            subjects.PULSES,
+            subjects.path_pulse("*", node, "*"),
+            subjects.command(node, "monitor"),
+        ],
         answers=True,
     )
 
@@ -62,6 +66,7 @@ def _recovery(node: str) -> Grant:
         publish=[
             subjects.EVENTS,
             subjects.pulse(node),
+            subjects.path_pulse(node, "*", "*"),
             subjects.lease("*"),
             subjects.command(node, "monitor"),
             subjects.command(node, "storage_replication"),
@@ -90,7 +95,12 @@ def _failover_decider(place: str) -> Grant:
             *_administer(subjects.EVENT_STREAM),
             *_administer(OWNERSHIP_STREAM),
         ],
-        subscribe=[subjects.PULSES, subjects.lease(place), subjects.admin("decider")],
+        subscribe=[
+            subjects.PULSES,
+            subjects.path_pulse("*", place, "*"),
+            subjects.lease(place),
+            subjects.admin("decider"),
+        ],
         answers=True,
     )
 

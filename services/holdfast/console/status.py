@@ -96,7 +96,8 @@ def _render(reply: StatusReply) -> Group:
     wrong = [f"[yellow]![/] {escape(one)}" for one in degradations(reply)]
     verdict = wrong or ["[green]healthy[/]"]
     head = f"cluster [bold]{reply.cluster}[/], led by {reply.leader} (term {reply.leader_term})"
-    return Group(head, _nodes(reply), _groups(reply), *verdict)
+    paths = [_paths(reply)] if reply.paths else []
+    return Group(head, _nodes(reply), *paths, _groups(reply), *verdict)
 
 
 def _nodes(reply: StatusReply) -> Table:
@@ -110,6 +111,14 @@ def _nodes(reply: StatusReply) -> Table:
             str(node.term),
             escape(node.boot[:8]),
         )
+    return table
+
+
+def _paths(reply: StatusReply) -> Table:
+    table = Table("network", "from", "paths")
+    for path in reply.paths:
+        state = f"lost to {', '.join(path.lost)}" if path.lost else "all up"
+        table.add_row(path.network, path.node, _coloured(state, good=not path.lost))
     return table
 
 

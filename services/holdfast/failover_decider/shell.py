@@ -86,7 +86,8 @@ class Decider:
         """Vote, listen and decide until the service is stopped."""
         bus = self._rt.bus
         await self._voter.serve()
-        await bus.subscribe(subjects.PULSES, Pulse, self._on_pulse)
+        self._rt.paths.start(self._rt.spawn)
+        await self._rt.paths.hear(self._on_pulse)
         await bus.serve(subjects.admin("decider"), AdminRequest, self._on_admin)
         self._rt.spawn(self._voter.learn(self._rt.cluster.cluster.voters), "learn")
         self._rt.spawn(
@@ -166,9 +167,7 @@ class Decider:
 
     async def _ask(self, voter: str, request: Any) -> None:
         try:
-            reply = await self._rt.bus.request(
-                subjects.lease(voter), request, LeaseReply, timeout=VOTE_TIMEOUT
-            )
+            reply = await self._rt.paths.ask(voter, request, LeaseReply, timeout=VOTE_TIMEOUT)
         except BusError:
             return  # no vote; the next round asks again
         if isinstance(reply, Vote) and reply.voter == voter:

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
+from holdfast.events.fields import path_probe
 from holdfast.failover_decider.placement import alive
 from holdfast.failover_decider.state import GroupView, NodeView, State
-from holdfast.wire import GroupStatus, NodeStatus, StatusReply
+from holdfast.wire import GroupStatus, NodeStatus, PathStatus, StatusReply
 
 
 def status(state: State, now: float) -> StatusReply:
@@ -14,6 +15,7 @@ def status(state: State, now: float) -> StatusReply:
         leader=state.place,
         leader_term=state.leadership.term,
         silent_voters=sorted(state.silent_voters),
+        paths=_paths(state),
         nodes=[_node(state, view, now) for view in state.nodes.values()],
         groups=[_group(state, view) for view in state.groups.values()],
     )
@@ -39,6 +41,22 @@ def _life(
     if view.revoked is not None or (view.suspicion and view.suspicion.proof):
         return "dead"
     return "alive" if alive(state, view, now) else "suspected"
+
+
+def _paths(state: State) -> list[PathStatus]:
+    networks = state.cluster.network_names()
+    return [
+        PathStatus(network=network, node=view.node, lost=_lost(view, path_probe(network)))
+        for network in networks
+        for view in state.nodes.values()
+        if len(networks) > 1
+    ]
+
+
+def _lost(view: NodeView, probe: str) -> list[str]:
+    """The places at the other ends of the paths that this node's monitor says are lost."""
+    signals = view.signals.get("monitor", ())
+    return sorted(signal.node for signal in signals if signal.probe == probe)
 
 
 def _group(state: State, view: GroupView) -> GroupStatus:

@@ -1,12 +1,10 @@
 """The monitor's shell: probes in, events and pulses out, and recovery's word on what runs here."""
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 
 from holdfast import clock, subjects
-from holdfast.bus import BusError
 from holdfast.errors import HoldfastError
 from holdfast.events import Draft
 from holdfast.events.fields import resource_entity
@@ -15,6 +13,7 @@ from holdfast.monitor import core
 from holdfast.monitor.crew import Crew
 from holdfast.monitor.observation import Observation
 from holdfast.monitor.probes import host_probes, resource_probes
+from holdfast.monitor.probes.paths import PathsProbe
 from holdfast.monitor.probes.peers import PeersProbe
 from holdfast.service import Runtime
 from holdfast.wire import Acknowledged, MonitorPulse, Pulse, Watch, WatchedResource
@@ -62,9 +61,12 @@ class Monitor:
     async def run(self) -> None:
         """Start the probes, listen, and send pulses until stopping."""
         rt = self._rt
+        rt.paths.start(rt.spawn)
         self._crew.start([*host_probes(rt.cluster, rt.place, rt.state), self._peers])
+        if rt.cluster.networks:
+            self._crew.start([PathsProbe(rt.place, rt.paths.up, rt.timing)])
         try:
-            await rt.bus.subscribe(subjects.PULSES, Pulse, self._heard)
+            await rt.paths.hear(self._heard)
             await rt.bus.serve(self._commands, Watch, self._watch)
             while not rt.stopping.is_set():
                 self._record()
@@ -115,10 +117,7 @@ class Monitor:
             now=clock.monotonic(),
             signals=core.pulse_signals(self._state),
         )
-        # Without the bus there is nobody to tell; the next pulse tells it all again.
-        with contextlib.suppress(BusError, TimeoutError):
-            async with asyncio.timeout(self._rt.timing.pulse_every):
-                await self._rt.bus.publish(subjects.pulse(self._rt.place), pulse)
+        await self._rt.paths.beat(pulse, within=self._rt.timing.pulse_every)
 
     async def _next_pulse(self) -> None:
         """Wait until a pulse is due, something changed, or it is time to stop."""

@@ -6,6 +6,7 @@ import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.events import Envelope, EventData, Health, Layer, event_name, event_types
+from holdfast.events.fields import PATH_PROBE
 from holdfast.events.health import HealthSignal
 from holdfast.events.ownership import FenceFinished
 from holdfast.events.sentences import describe
@@ -97,6 +98,8 @@ def _serious(data: EventData) -> bool:
     """Events that are notable for what they say."""
     match data:
         case HealthSignal():
+            if data.probe.startswith(PATH_PROBE):
+                return data.state is Health.DEGRADED
             return data.state is Health.FAILED and (data.layer in _BELOW or data.probe == "vote")
         case FenceFinished():
             return data.outcome in ("failed", "timeout")

@@ -61,7 +61,8 @@ class Hands:
             boot=rt.boot,
             voters=list(rt.cluster.cluster.voters),
             timing=rt.timing,
-            bus=rt.bus,
+            paths=rt.paths,
+            reject=lambda subject, why: rt.rejects.reject(subject, "forged", why),
             journal=journal,
             dead_man=self._dead_man,
             changed=self._lease_changed,
@@ -86,6 +87,7 @@ class Hands:
 
     async def run(self) -> None:
         """Work until stopping."""
+        self._rt.paths.start(self._rt.spawn)
         tasks = [
             self._rt.spawn(actor.run(), f"group {name}") for name, actor in self._actors.items()
         ]

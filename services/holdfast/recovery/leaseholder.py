@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from holdfast import clock, subjects
-from holdfast.bus import Bus, BusError
+from holdfast.bus import BusError
 from holdfast.lease import HolderState, node_lease
+from holdfast.paths import Paths
 from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.journal import Journal, JournalError, StoredLease
 from holdfast.recovery.tenure import Tenure
@@ -32,12 +33,13 @@ class LeaseHolder:
         boot: str,
         voters: list[str],
         timing: Timing,
-        bus: Bus,
+        paths: Paths,
+        reject: Callable[[str, str], None],
         journal: Journal,
         dead_man: DeadMan,
         changed: Callable[[Literal["acquired", "lost"]], None],
     ) -> None:
-        self._voters, self._timing, self._bus = voters, timing, bus
+        self._voters, self._timing, self._paths, self._reject = voters, timing, paths, reject
         self._journal, self._dead_man, self._changed = journal, dead_man, changed
         self._holder = HolderState(
             lease=node_lease(node),
@@ -99,12 +101,12 @@ class LeaseHolder:
     async def _ask(self, voter: str, request: Renew | Claim) -> None:
         timeout = self._timing.renew_every * ANSWER_WITHIN_ROUNDS
         try:
-            vote = await self._bus.request(subjects.lease(voter), request, Vote, timeout=timeout)
+            vote = await self._paths.ask(voter, request, Vote, timeout=timeout)
         except BusError as error:
             _log.debug("no vote from %s: %s", voter, error.problem)
             return
         if vote.voter != voter:
-            self._bus.reject(subjects.lease(voter), "forged", f"a vote of {vote.voter}")
+            self._reject(subjects.lease(voter), f"a vote of {vote.voter}")
             return
         self._holder = self._holder.on_vote(vote)
         self._felt()

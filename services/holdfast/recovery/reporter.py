@@ -33,10 +33,7 @@ class Reporter:
         while True:
             self.changed.clear()
             self._compare_watched()
-            # Without the bus there is nobody to tell; the next pulse tells it all again.
-            with contextlib.suppress(BusError, TimeoutError):
-                async with asyncio.timeout(self._rt.timing.pulse_every):
-                    await self._rt.bus.publish(subjects.pulse(self._rt.place), self._pulse())
+            await self._rt.paths.beat(self._pulse(), within=self._rt.timing.pulse_every)
             await asyncio.sleep(MIN_PULSE_GAP)
             await _set_within(self.changed, self._rt.timing.pulse_every)
 

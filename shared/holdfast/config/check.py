@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from holdfast.config import networks
 from holdfast.config.model import (
     ClusterFile,
     Group,
@@ -24,6 +25,7 @@ def problems(cluster: ClusterFile) -> list[Problem]:
     """Everything wrong with a well-typed cluster file; none when it can run."""
     return [
         *_places(cluster),
+        *networks.problems(cluster),
         *_voters(cluster),
         *_fencing(cluster),
         *_paths(cluster),

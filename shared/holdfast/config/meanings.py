@@ -16,6 +16,8 @@ _RESOURCE = {
 MEANINGS: dict[str, dict[str, str]] = {
     "ClusterFile": {
         "cluster": "",
+        "networks": "further networks between all places, by name; "
+        "[two in ten lines](setup.md#two-networks)",
         "nodes": "hosts, by name",
         "witnesses": "by name; none is needed with three hosts",
         "volumes": "by name",
@@ -33,10 +35,16 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "Node": {
         "address": "where all other places, and operators, reach it",
+        "addresses": "its address in each network of `[networks]`",
         "bus": "ports of its nats-server",
         "fence": "tried in order until one answers",
     },
-    "Witness": {"address": "as of a node", "bus": "ports of its nats-server"},
+    "Network": {},
+    "Witness": {
+        "address": "as of a node",
+        "addresses": "as of a node",
+        "bus": "ports of its nats-server",
+    },
     "Bus": {
         "client_port": "services and operators connect here",
         "route_port": "the other places' nats-servers connect here",

@@ -10,6 +10,10 @@ from holdfast.events.fields import Name
 
 Positive = Annotated[float, Meta(gt=0, le=86_400)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+Address = Annotated[str, Meta(min_length=1, max_length=253)]
+
+PRIMARY = "primary"
+"""The name of the network of `address`, which needs no section."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,19 +62,37 @@ class Bus(_Section, frozen=True, kw_only=True):
     monitor_port: Port = 8222
 
 
-class Node(_Section, frozen=True, kw_only=True):
+class Network(_Section, frozen=True, kw_only=True):
+    """`[networks.<n>]`: one more network that joins all places, beside that of `address`.
+
+    It has no keys: each place gives its address in it under `addresses`.
+    """
+
+
+class _Place(_Section, frozen=True, kw_only=True):
+    """What nodes and witnesses have."""
+
+    address: Address
+    addresses: dict[Name, Address] = {}
+    bus: Bus = Bus()
+
+    def address_in(self, network: str) -> str:
+        """Where it is reached in one of `ClusterFile.network_names`."""
+        return self.address if network == PRIMARY else self.addresses[network]
+
+    def all_addresses(self) -> list[str]:
+        """Its addresses, the one of the primary network first."""
+        return [self.address, *self.addresses.values()]
+
+
+class Node(_Place, frozen=True, kw_only=True):
     """`[nodes.<n>]`: a host that runs workloads."""
 
-    address: Annotated[str, Meta(min_length=1, max_length=253)]
-    bus: Bus = Bus()
     fence: Annotated[list[FenceDevice], Meta(max_length=4)] = []
 
 
-class Witness(_Section, frozen=True, kw_only=True):
+class Witness(_Place, frozen=True, kw_only=True):
     """`[witnesses.<n>]`: a place with a vote and no workload."""
-
-    address: Annotated[str, Meta(min_length=1, max_length=253)]
-    bus: Bus = Bus()
 
 
 class Volume(_Section, frozen=True, kw_only=True):
@@ -232,6 +254,7 @@ class ClusterFile(_Section, frozen=True, kw_only=True):
     """The whole file."""
 
     cluster: Cluster
+    networks: Annotated[dict[Name, Network], Meta(max_length=3)] = {}
     nodes: Annotated[dict[Name, Node], Meta(min_length=2, max_length=15)]
     witnesses: Annotated[dict[Name, Witness], Meta(max_length=15)] = {}
     volumes: Annotated[dict[Name, Volume], Meta(max_length=64)] = {}
@@ -243,3 +266,7 @@ class ClusterFile(_Section, frozen=True, kw_only=True):
     def places(self) -> dict[str, Node | Witness]:
         """Every place with a nats-server, hosts first, in the file's order."""
         return {**self.nodes, **self.witnesses}
+
+    def network_names(self) -> list[str]:
+        """Every network between the places, the primary first; most clusters have only that."""
+        return [PRIMARY, *self.networks]

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+PATH_PROBE = "path-"
+
 Name = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 NodeName = Annotated[Name, Meta(description="name of a host, as in the configuration")]
 GroupName = Annotated[Name, Meta(description="name of a protected group")]
@@ -44,6 +46,11 @@ class Health(StrEnum):
 def node_entity(node: str) -> str:
     """The `subject` of events about a node."""
     return f"node/{node}"
+
+
+def path_probe(network: str) -> str:
+    """The probe of signals about the path to a place over one network."""
+    return f"{PATH_PROBE}{network}"
 
 
 def group_entity(group: str) -> str:

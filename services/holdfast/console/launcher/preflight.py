@@ -51,9 +51,17 @@ def check_state(state: Path) -> None:
 
 def check_ports(cluster: ClusterFile) -> None:
     """Every address is of this machine and every port free. Raises LaunchError."""
+    taken: dict[int, str] = {}
     for name, place in cluster.places().items():
         for field in ("client_port", "route_port", "monitor_port"):
-            _check_port(f"{name}.bus.{field}", place.address, getattr(place.bus, field))
+            key, port = f"{name}.bus.{field}", getattr(place.bus, field)
+            for address in place.all_addresses():
+                _check_port(key, address, port)
+            if cluster.networks and (other := taken.setdefault(port, key)) != key:
+                problem = f"`{other}` is port {port}, too"
+                cure = "with several networks a nats-server listens on all addresses of the "
+                cure += "machine: give places that share one ports of their own"
+                raise LaunchError(problem, place=key, cure=cure)
 
 
 def _check_port(key: str, address: str, port: int) -> None:
