@@ -290,3 +290,21 @@ async def test_what_cannot_be_stored_is_not_promised_but_a_stop_stops(
     await alpha.group("failed")
     await alpha.done("start", 3, "d")
     assert await alpha.pid() != pid
+
+
+@pytest.mark.parametrize("left", [b"{", None], ids=["corrupt", "lost"])
+async def test_without_its_journal_it_finds_and_stops_what_runs(
+    alpha: Host, tmp_path: Path, left: bytes | None
+) -> None:
+    await alpha.done("start", 1, "a")
+    pid = await alpha.pid()
+    await alpha.end(signal.SIGKILL)
+    journal = tmp_path / "state" / "recovery" / "groups" / "web.json"
+    journal.unlink()
+    if left is not None:
+        journal.write_bytes(left)
+    assert alive(pid)
+    alpha.start()
+    await alpha.group("stopped")
+    assert not alive(pid)
+    assert workloads(tmp_path) == []

@@ -10,11 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import nkeys  # type: ignore[import-untyped]
-from nats.aio.msg import Msg
 
 from holdfast import clock, ids, lease, subjects
 from holdfast.bus import Bus
-from holdfast.events import Envelope, EventData, Health, Layer, decode_data, decode_envelope
+from holdfast.events import Envelope, EventData, Health, Layer, decode_data
 from holdfast.streams import ensure_streams
 from holdfast.wire import (
     Acknowledged,
@@ -32,6 +31,7 @@ from holdfast.wire import (
     Vote,
     Watch,
 )
+from tests.support.follower import Follower
 from tests.support.nats import NatsServer, free_ports
 from tests.support.waiting import until
 
@@ -103,7 +103,7 @@ class Host:
         self.voters = Voters(bus)
         self.pulses: list[HandsPulse] = []
         self.watches: list[Watch] = []
-        self.events: list[Envelope] = []
+        self.follower = Follower(bus)
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
         config = folder / "cluster.toml"
@@ -125,8 +125,7 @@ class Host:
         await self.voters.serve()
         await self.bus.subscribe(subjects.PULSES, Pulse, self._pulse)
         await self.bus.serve(subjects.command("alpha", "monitor"), Watch, self._watch)
-        await self.bus.client.subscribe(subjects.EVENTS, cb=self._event)
-        await self.bus.client.flush()
+        await self.follower.open()
 
     # --- the service as a process --------------------------------------------------------------
 
@@ -188,7 +187,8 @@ class Host:
 
     def all(self, kind: type[EventData]) -> list[Envelope]:
         """Every event of a type so far."""
-        return [e for e in self.events if isinstance(decode_data(e), kind)]
+        envelopes = [seen.envelope for seen in self.follower.seen]
+        return [e for e in envelopes if isinstance(decode_data(e), kind)]
 
     def log(self) -> str:
         """The end of what the service logged."""
@@ -264,9 +264,6 @@ class Host:
         self.watches.append(watch)
         return Acknowledged(ok=True)
 
-    async def _event(self, message: Msg) -> None:
-        self.events.append(decode_envelope(message.data, place=message.subject))
-
 
 @asynccontextmanager
 async def host(bus: Bus, server: NatsServer, folder: Path, groups: str) -> AsyncIterator[Host]:
@@ -279,6 +276,7 @@ async def host(bus: Bus, server: NatsServer, folder: Path, groups: str) -> Async
         await made.leased()
         yield made
     finally:
+        await made.follower.close()
         made.kill()
         kill_workloads(folder)
 

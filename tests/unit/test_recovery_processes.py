@@ -24,10 +24,11 @@ def spawn() -> Iterator[Spawn]:
     """Start a program in a process group of its own; all of them end with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*command: str, token: str = "", ready: bool = False) -> Process:
+    def start(*command: str, token: str = "", name: str = "", ready: bool = False) -> Process:
+        marks = {processes.TOKEN_VARIABLE: token, processes.NAME_VARIABLE: name}
         popen = subprocess.Popen(
             command,
-            env={"PATH": os.defpath, processes.TOKEN_VARIABLE: token},
+            env={"PATH": os.defpath, **marks},
             stdout=subprocess.PIPE,
             process_group=0,
         )
@@ -56,6 +57,14 @@ def wait_ended(process: Process, within: float = 10.0) -> None:
             assert poll.poll(within * 1000), "it did not end"
         finally:
             os.close(fd)
+
+
+def test_the_name_finds_every_start_of_a_resource_and_no_other(spawn: Spawn) -> None:
+    first = spawn("/bin/sleep", "1000", token=ids.uuid7(), name="/state/log/group.web.log")
+    second = spawn("/bin/sleep", "1000", token=ids.uuid7(), name="/state/log/group.web.log")
+    spawn("/bin/sleep", "1000", token=ids.uuid7(), name="/state/log/group.web.log2")
+    found = processes.members(Workload(None, "", "/state/log/group.web.log"))
+    assert set(found) == {first, second}
 
 
 def test_members_are_the_group_and_the_bearers_of_the_token(spawn: Spawn) -> None:

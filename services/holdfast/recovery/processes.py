@@ -1,7 +1,8 @@
 """Processes of this machine: which belong to a workload, ending them, and being sure they ended.
 
 A process is named by pid and start ticks. A workload's processes are those of its process group
-and those that carry its token in their environment, so one that left the group is found too.
+and those that carry its token or its name in their environment, so one that left the group is found
+too, and one whose token was lost with the journal.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pathlib import Path
 from holdfast import clock
 
 TOKEN_VARIABLE = "HOLDFAST_TOKEN"
+NAME_VARIABLE = "HOLDFAST_WORKLOAD"
 MAX_WAITED_AT_ONCE = 64
 
 
@@ -32,10 +34,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a start brought to life: the leader of its process group, and its token."""
+    """What a start brought to life: the leader of its process group, and its token.
+
+    With a `name`, which every start of the resource on this host has in common, earlier ones too.
+    """
 
     leader: Process | None
     token: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,12 @@ def members(workload: Workload) -> list[Process]:
     leader = workload.leader
     now = _stat(leader.pid) if leader else None
     reused = leader is not None and now is not None and now.process != leader
-    mark = f"{TOKEN_VARIABLE}={workload.token}".encode() if workload.token else b""
+    marks = _marks(workload)
     for name in os.listdir("/proc"):
         if not name.isdecimal() or (stat := _stat(int(name))) is None or stat.dead:
             continue
         in_group = leader is not None and stat.group == leader.pid and not reused
-        if in_group or (mark and mark in _environment(stat.process.pid)):
+        if in_group or (marks and not marks.isdisjoint(_environment(stat.process.pid))):
             found.append(stat.process)
     return found
 
@@ -162,8 +168,13 @@ def _stat(pid: int) -> _Stat | None:
     return _Stat(Process(pid, int(fields[19])), int(fields[2]), dead)
 
 
-def _environment(pid: int) -> bytes:
+def _marks(workload: Workload) -> set[bytes]:
+    carried = {TOKEN_VARIABLE: workload.token, NAME_VARIABLE: workload.name}
+    return {f"{variable}={value}".encode() for variable, value in carried.items() if value}
+
+
+def _environment(pid: int) -> list[bytes]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return b""
+        return []

@@ -30,6 +30,8 @@ class ProcessKind:
     ) -> None:
         self._config, self._node, self._log = config, node, log
         self._dead_man, self._spawned = dead_man, spawned
+        # One log per resource and host: no two clusters on a machine share the name.
+        self._name = str(log.absolute())
 
     async def start(self, action: RunAction) -> Running:
         """Spawn it. Being checked is the caller's part."""
@@ -43,6 +45,7 @@ class ProcessKind:
                     **children.clean_environment(),
                     **configured,
                     processes.TOKEN_VARIABLE: token,
+                    processes.NAME_VARIABLE: self._name,
                 },
                 directory=self._config.directory,
                 log=self._log,
@@ -55,7 +58,7 @@ class ProcessKind:
         return Running(instance, child.ended, lambda: self._epitaph(child))
 
     async def stop(self, action: RunAction) -> Stopped:
-        """Confirmed by looking at the process group and at every process with the token."""
+        """Confirmed by looking at the process group and at all that bear the token or the name."""
         workload = self._workload(action.known)
         present = await asyncio.to_thread(processes.members, workload)
         for process in present:
@@ -83,7 +86,8 @@ class ProcessKind:
     def _workload(self, known: ResourceState) -> Workload:
         # A start that was given up may know its process while the journal does not yet.
         held = self._dead_man.held(known.token) if known.token else None
-        return held or Workload(processes.parse_instance(known.instance), known.token)
+        leader = held.leader if held else processes.parse_instance(known.instance)
+        return Workload(leader, known.token, self._name)
 
     async def _gone_after_kill(self, workload: Workload) -> bool:
         """What forks between our looks is killed at the next one, within the grace."""
