@@ -35,7 +35,11 @@ _GROUPS = {
             "verify": (
                 "holdfast.console.record_commands:audit_verify",
                 "Prove that the record is whole and every action has a cause.",
-            )
+            ),
+            "replay": (
+                "holdfast.console.replay:audit_replay",
+                "Run recorded inputs through the decider again: the same decisions?",
+            ),
         },
     ),
     "host": (

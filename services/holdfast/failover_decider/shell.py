@@ -1,19 +1,20 @@
 """The decider's shell: feeds the core what happens and carries out what follows."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Coroutine
 from typing import Any, assert_never
 
-from holdfast import clock, ids, subjects
+from holdfast import clock, subjects
 from holdfast.bus import BusError, BusTimeout
 from holdfast.bus_errors import Conflict
 from holdfast.events import Health, Layer
 from holdfast.events.fields import service_entity
 from holdfast.events.health import HealthSignal
-from holdfast.failover_decider.core import decide
 from holdfast.failover_decider.fence_agent import fence
+from holdfast.failover_decider.inputs.recorder import Recorder, inputs_signal
 from holdfast.failover_decider.messages import (
     Answer,
     AskVoters,
@@ -65,6 +66,7 @@ ORDER_TIMEOUT = 1.0
 WRITE_TIMEOUT = 3.0
 STREAMS_AGAIN = 0.5
 RECORD_AGAIN = 2.0
+MEGABYTE = 1024 * 1024
 _log = logging.getLogger("holdfast.decider")
 
 
@@ -80,10 +82,23 @@ class Decider:
         self._numbers = itertools.count(1)
         self._answers: dict[int, Begun | Refused] = {}
         self._store = OwnershipStore(runtime.bus)
+        self._recorder = Recorder(
+            runtime.state / "inputs",
+            max_bytes=runtime.cluster.audit.inputs_megabytes * MEGABYTE,
+            say=self._say_of_inputs,
+        )
         self._voter = Voter(runtime.bus, runtime.place, runtime.state, runtime.timing, self.feed)
 
     async def run(self) -> None:
         """Vote, listen and decide until the service is stopped."""
+        recording = self._rt.spawn(self._recorder.run(), "inputs")
+        try:
+            await self._serve()
+        finally:
+            recording.cancel()
+            await self._recorder.close()
+
+    async def _serve(self) -> None:
         bus = self._rt.bus
         await self._voter.serve()
         self._rt.paths.start(self._rt.spawn)
@@ -100,12 +115,18 @@ class Decider:
 
     def feed(self, happened: Input) -> None:
         """One step of the core, and the start of whatever follows from it."""
-        self._state, effects = decide(self._state, happened, clock.monotonic(), ids.uuid7)
+        self._state, effects = self._recorder.decide(self._state, happened, clock.monotonic())
         try:
             for effect in effects:
                 self._start(effect)
         except SpoolError as error:
             self._cannot_record(error)
+
+    def _say_of_inputs(self, problem: str) -> None:
+        """Put on the record that inputs are recorded no more, or again. No reason to fail."""
+        entity = service_entity(self._rt.place, self._rt.service)
+        with contextlib.suppress(SpoolError):
+            self._rt.emit(inputs_signal(self._rt.place, problem), entity=entity)
 
     def _cannot_record(self, error: SpoolError) -> None:
         """What cannot be recorded is not done: the rest of the step is dropped, we step down."""

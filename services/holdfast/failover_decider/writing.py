@@ -58,10 +58,12 @@ def on_write_done(turn: Turn, done: WriteDone) -> None:
     Otherwise it is repeated until it succeeds, or the watch shows that the record moved on.
     """
     view = turn.group(done.record.group)
-    if view.spoiled and view.writing is None and done.record is view.record:
+    if done.outcome == "written" and done.revision <= view.revision:
+        return  # late: the watch has shown it, and maybe more, already
+    if view.spoiled and view.writing is None and done.record == view.record:
         spoiled.on_write_done(turn, view, done)
         return
-    if view.writing is not done.record:
+    if view.writing != done.record:
         return
     if done.outcome == "written":
         _adopt(turn, view, done.record, done.revision)

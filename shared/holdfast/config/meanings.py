@@ -25,6 +25,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "monitor": "",
         "notifications": "",
         "telemetry": "",
+        "audit": "",
     },
     "Cluster": {
         "name": "in the source of every event, and nats-server's cluster name",
@@ -111,6 +112,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "url": "never written to a log or an event, because it may hold a secret",
         "deadline": "seconds for one attempt",
         "attempts": "then it is given up and `notification_failed` says so",
+    },
+    "Audit": {
+        "inputs_megabytes": "room on each place for the decider's recorded inputs, the oldest go "
+        "first; [how long that lasts](replay.md#how-much-is-kept); 0: nothing is recorded",
     },
     "Telemetry": {
         "endpoint": "e.g. `http://collector:4318`; "

@@ -250,6 +250,12 @@ class Telemetry(_Section, frozen=True, kw_only=True):
     endpoint: Annotated[str, Meta(pattern=r"^https?://", max_length=400)] | None = None
 
 
+class Audit(_Section, frozen=True, kw_only=True):
+    """`[audit]`: what every decider keeps for `holdfast audit replay`."""
+
+    inputs_megabytes: Annotated[int, Meta(ge=0, le=65_536)] = 256
+
+
 class ClusterFile(_Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -262,6 +268,7 @@ class ClusterFile(_Section, frozen=True, kw_only=True):
     monitor: Thresholds = Thresholds()
     notifications: Notifications = Notifications()
     telemetry: Telemetry = Telemetry()
+    audit: Audit = Audit()
 
     def places(self) -> dict[str, Node | Witness]:
         """Every place with a nats-server, hosts first, in the file's order."""

@@ -1,0 +1,1 @@
+"""`python -m holdfast.failover_decider.replay`: recorded inputs through the core again."""
