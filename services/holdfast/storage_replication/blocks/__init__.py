@@ -1,0 +1,1 @@
+"""A raw file or block device: what a volume's bytes are on."""

@@ -1,0 +1,1 @@
+"""The process that moves one volume's data."""

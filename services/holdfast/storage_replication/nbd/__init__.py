@@ -1,0 +1,1 @@
+"""The NBD protocol and its server: a volume for any NBD client."""

@@ -1,0 +1,136 @@
+"""Listens for NBD clients of one volume, on a unix socket and on TCP."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import ssl
+from pathlib import Path
+
+from holdfast.errors import HoldfastError
+from holdfast.storage_replication.interfaces import Volume
+from holdfast.storage_replication.nbd.connection import Connection
+from holdfast.storage_replication.nbd.options import Export
+
+MAX_CONNECTIONS = 64
+BACKLOG = 64
+
+_log = logging.getLogger("holdfast.nbd")
+
+
+class CannotListen(HoldfastError):
+    """An address or socket path cannot be used."""
+
+
+class Server:
+    """One volume for up to MAX_CONNECTIONS clients; one more is closed at once."""
+
+    def __init__(self, export: Export, volume: Volume) -> None:
+        self._export, self._volume = export, volume
+        self._listening: list[asyncio.Server] = []
+        self._connections: set[Connection] = set()
+        self._none_left = asyncio.Event()
+        self._none_left.set()
+        self._ending = False
+
+    @property
+    def connections(self) -> int:
+        """How many clients there are."""
+        return len(self._connections)
+
+    async def listen_unix(self, path: Path) -> None:
+        """Take clients at `path`, which only this user may use. Raises CannotListen.
+
+        A socket that nobody listens at is replaced.
+        """
+        sock = _unix_socket(path)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(
+            lambda: self._client(None), sock=sock, backlog=BACKLOG
+        )
+        self._listening.append(server)
+
+    async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """Take clients at an address, with TLS if given; the port. Raises CannotListen."""
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(
+                lambda: self._client(tls), host, port, backlog=BACKLOG, reuse_address=True
+            )
+        except OSError as error:
+            raise CannotListen(
+                f"cannot listen: {error.strerror}",
+                place=f"{host}:{port}",
+                cure="stop what listens there, or give an address of this machine and a free port",
+            ) from error
+        self._listening.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def close(self, deadline: float) -> None:
+        """Take nobody new, answer what is in flight for up to `deadline` seconds, then close."""
+        self._ending = True
+        for server in self._listening:
+            server.close()
+        for connection in list(self._connections):
+            connection.end()
+        try:
+            async with asyncio.timeout(deadline):
+                await self._none_left.wait()
+        except TimeoutError:
+            _log.warning("%d clients had to be cut off", len(self._connections))
+            for connection in list(self._connections):
+                connection.abort()
+
+    def opened(self, connection: Connection) -> bool:
+        """Called by a new connection: whether it may stay."""
+        if self._ending or len(self._connections) >= MAX_CONNECTIONS:
+            _log.warning("a client was refused: there are %d", len(self._connections))
+            return False
+        self._connections.add(connection)
+        self._none_left.clear()
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """Called by a connection that is gone."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._none_left.set()
+
+    def _client(self, tls: ssl.SSLContext | None) -> Connection:
+        return Connection(self._export, self._volume, self, tls)
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _clear(path)
+        umask = os.umask(0o177)
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(umask)
+    except OSError as error:
+        sock.close()
+        raise CannotListen(
+            f"cannot listen: {error.strerror or error}",
+            place=str(path),
+            cure="the folder must exist, the path be short (107 bytes), and nobody listen there",
+        ) from error
+    return sock
+
+
+def _clear(path: Path) -> None:
+    """Remove the socket of a server that died. Raises OSError if one listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass
+    raise OSError(errno.EADDRINUSE, "somebody listens there")
