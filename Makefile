@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check chaos network network-soak simulation simulate soak model generate clean
+.PHONY: demo compose-demo test check chaos network network-soak volumes simulation simulate soak model generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,11 @@ network: $(STAMP)
 
 network-soak: $(STAMP)
 	NETWORK_RUNS=$(N) NETWORK_SEED=$(SEED) $(BIN)/pytest -m network tests/network/test_random.py
+
+# A data path under ordinary NBD clients, file systems and a guest: those whose packages are here
+# (nbdkit libnbd-bin qemu-utils qemu-system-x86 fio e2fsprogs xfsprogs fuse3; root for the mounts).
+volumes: $(STAMP)
+	$(BIN)/pytest -m volumes tests/volumes
 
 # The safety core on virtual time: one seed as a timeline, or N seeds in figures.
 simulation: $(STAMP)

@@ -1,0 +1,1 @@
+"""Volumes in the hands of ordinary clients: `make volumes`."""
