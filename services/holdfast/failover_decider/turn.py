@@ -1,6 +1,6 @@
 """One step of the core under way: the state so far, the effects so far."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from holdfast.events import Draft, EventData
 from holdfast.failover_decider.messages import Effect, Emit
@@ -9,14 +9,13 @@ from holdfast.ids import Mint
 from holdfast.structs import replace
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """Gathers what one input leads to. It lives for one call of `decide` and is never kept."""
 
     state: State
     now: float
     mint: Mint
-    effects: list[Effect] = field(default_factory=list)
+    effects: list[Effect] = msgspec.field(default_factory=list)
 
     def emit(self, data: EventData, entity: str, after: Trail | None = None) -> Trail:
         """Emit an event caused by `after`, or the root of a new incident; returns its trail."""

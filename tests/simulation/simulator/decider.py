@@ -78,10 +78,6 @@ class DeciderService(Service):
         self._loaded = False
         self._taught: tuple[float, dict[str, Terms]] = (0.0, {})
 
-    def clock(self) -> float:
-        """This machine's monotonic time."""
-        return self.place.clock(self.world.engine.now)
-
     def start(self) -> None:
         """As `Decider.run` does."""
         self._report("")

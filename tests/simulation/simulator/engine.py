@@ -30,7 +30,8 @@ class Engine:
 
     def after(self, seconds: float, act: Callable[..., None], *args: Any) -> None:
         """Do something after true seconds."""
-        self.at(self.now + seconds, act, *args)
+        self._order += 1
+        heapq.heappush(self._queue, (self.now + seconds, self._order, act, args))
 
     def run_until(self, end: float) -> None:
         """Let time pass until `end`."""

@@ -76,10 +76,6 @@ class HandsService(Service):
         self._pulse_soon = False
         self._watched: list[WatchedResource] = []
 
-    def clock(self) -> float:
-        """This machine's monotonic time."""
-        return self.place.clock(self.world.engine.now)
-
     def start(self) -> None:
         """As `Hands.__init__` and `Hands.run` do."""
         self._take_up()

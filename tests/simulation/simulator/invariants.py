@@ -58,7 +58,8 @@ class Invariants:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._majority = 0
-        self._ballots: dict[tuple[str, str, str], dict[str, float]] = {}
+        self._ballots: dict[str, dict[tuple[str, str], dict[str, float]]] = {}
+        """Per lease and holder's boot: which voter promised it last, and at what true time."""
         self._steps: dict[str, OwnershipRecord] = {}
         self._starts: dict[tuple[str, int], tuple[str | None, str | None]] = {}
         self._fencing: set[tuple[str | None, str | None]] = set()
@@ -72,16 +73,15 @@ class Invariants:
     ) -> None:
         """Remember who truly promised what to whom."""
         if result.vote.granted and not isinstance(request, Release):
-            term = result.vote.stored
-            for (lease, holder, boot), ballots in self._ballots.items():
-                if lease == term.lease and (holder, boot) != (term.holder, term.boot):
-                    ballots.pop(voter.place.name, None)
-            kept = self._ballots.setdefault((term.lease, term.holder, term.boot), {})
-            kept[voter.place.name] = self._world.engine.now
+            term, name = result.vote.stored, voter.place.name
+            of_lease = self._ballots.setdefault(term.lease, {})
+            for ballots in of_lease.values():
+                ballots.pop(name, None)
+            of_lease.setdefault((term.holder, term.boot), {})[name] = self._world.engine.now
 
     def _supported(self, lease: str, place: Place, ttl: float) -> bool:
         """Whether a majority's promise to this boot of a place cannot have run out yet."""
-        ballots = self._ballots.get((lease, place.name, place.boot), {})
+        ballots = self._ballots.get(lease, {}).get((place.name, place.boot), {})
         since = self._world.engine.now - ttl * 1.05
         fresh = sum(at >= since for at in ballots.values())
         return fresh >= len(self._world.voters) // 2 + 1

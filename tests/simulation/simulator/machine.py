@@ -141,9 +141,8 @@ class MonitorService(Service):
             instance=resource.instance,
         )
         reason = "its process lives" if state is Health.OK else "its process ended"
-        now = self.place.clock(self.world.engine.now)
         self._state, drafts = core.observe(
-            self._state, subject.seen(state, reason), now, self.world.mint
+            self._state, subject.seen(state, reason), self.clock(), self.world.mint
         )
         for draft in drafts:
             self.world.emitted(self.place, self.slot, draft)
@@ -158,7 +157,7 @@ class MonitorService(Service):
         pulse = MonitorPulse(
             node=place.name,
             boot=place.boot,
-            now=place.clock(self.world.engine.now),
+            now=self.clock(),
             signals=self._signals,
         )
         for name in self.world.voters:

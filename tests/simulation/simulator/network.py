@@ -45,12 +45,14 @@ class Network:
 
     def send(self, src: str, dst: str, slot: str, method: str, *args: Any) -> None:
         """To whichever incarnation of a service runs there when the message arrives."""
+        held_back = HELD_BACK
         if src != dst:
             self._past.append((dst, slot, method, args))
             if method == "order":
+                held_back = HELD_BACK_ORDERS
                 self._orders.append((dst, slot, method, args))
                 self._spring(src, dst)
-        for delay in self._delays(src, dst, HELD_BACK_ORDERS if method == "order" else HELD_BACK):
+        for delay in self._delays(src, dst, held_back):
             self._engine.after(delay, self._arrive, dst, slot, method, args)
 
     def reply(self, src: str, asker: Service, act: Callable[..., None], *args: Any) -> None:

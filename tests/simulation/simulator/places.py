@@ -25,6 +25,11 @@ class Service:
         """Effects it may still carry out before it is killed in the middle of a step."""
         self._backlog: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
+    def clock(self) -> float:
+        """This machine's monotonic time."""
+        place = self.place
+        return UP_FOR + (self.world.engine.now - place.booted_at) * place.rate
+
     def start(self) -> None:
         """Begin to work."""
 
@@ -89,10 +94,6 @@ class Place:
         """The running incarnation of a service."""
         service = self.services.get(slot)
         return service if service is not None and service.alive else None
-
-    def clock(self, now: float) -> float:
-        """What this machine's monotonic clock shows at a true time."""
-        return UP_FOR + (now - self.booted_at) * self.rate
 
     def lose_disk(self) -> None:
         """A new disk: no votes, no journal."""
