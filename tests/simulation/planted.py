@@ -297,6 +297,26 @@ def fence_forgets_its_cause() -> Any:
     return patch.object(fencing, "_cause", lambda *_: None)
 
 
+def restart_stops_what_runs() -> Any:
+    """A restarted service stops what it finds running, though its lease lasts."""
+    real = resume.resume
+
+    def resumed(turn: Any, seen: Resumed) -> None:
+        real(turn, replace(seen, adopt=False))
+
+    return patch.object(resume, "resume", resumed)
+
+
+def dead_man_kills_early() -> Any:
+    """The dead man's switch goes off while the lease lasts."""
+    real = deadman.DeadMan.arm
+
+    def arm(self: Any, kill_at: float) -> None:
+        real(self, kill_at - 5.0)
+
+    return patch.object(deadman.DeadMan, "arm", arm)
+
+
 @contextmanager
 def _both(*patches: Any) -> Iterator[None]:
     with patches[0], patches[1]:
@@ -365,4 +385,6 @@ BUGS: list[Bug] = [
     repeated_order_acts_again,
     epoch_not_raised,
     fence_forgets_its_cause,
+    restart_stops_what_runs,
+    dead_man_kills_early,
 ]

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.simulation import planted
+from tests.simulation.histories import SEEDS
 from tests.simulation.simulator.run import run
-from tests.simulation.test_simulation import SEEDS
 
 
 @pytest.mark.simulation

@@ -99,6 +99,7 @@ class Action:
             hands.after(0.002, self._gone, False, False)
             return
         if "stop_hangs" in self._machine.moods or "unkillable" in self._machine.moods:
+            hands.world.seen["stop hangs"] += 1
             hands.after(self._order.timeout, self._kill)
             return
         for process in present:
@@ -120,6 +121,7 @@ class Action:
 
     def _give_up_killing(self) -> None:
         if self._present() and not self._ended:
+            self._hands.world.seen["stop fails"] += 1
             self._fail("SIGKILL did not end it: it hangs in the kernel")
         else:
             self._gone(True, True)

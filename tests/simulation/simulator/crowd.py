@@ -25,6 +25,7 @@ class Figures:
     virtual: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    seen: Counter[str] = field(default_factory=Counter)
     violations: int = 0
     found: list[tuple[int, str]] = field(default_factory=list)
     """The first few seeds with a violation, and which."""
@@ -39,6 +40,7 @@ class Figures:
         self.virtual += result.virtual
         self.faults += result.faults
         self.outcomes += result.outcomes
+        self.seen += result.seen
         self.longest_rest = max(self.longest_rest, result.rest_after)
         if result.violation:
             self.violations += 1
@@ -56,6 +58,17 @@ def play(seeds: range, workers: int) -> Iterator[Result]:
             waiting.discard(done)
             waiting |= {pool.submit(_chunk, chunk) for chunk in islice(chunks, 1)}
             yield from done.result()
+
+
+def play_here(seeds: range) -> Iterator[Result]:
+    """Play seeds in this process."""
+    for at in range(0, len(seeds), CHUNK):
+        gc.disable()
+        try:
+            results = _chunk(seeds[at : at + CHUNK])
+        finally:
+            gc.enable()
+        yield from results
 
 
 def _chunk(seeds: range) -> list[Result]:

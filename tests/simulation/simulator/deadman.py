@@ -51,10 +51,13 @@ class DeadMan:
         if self._hands.clock() < self._kill_at:
             self._wait()
             return
+        self._hands.world.invariants.on_dead_man(self._hands)
         machine = self._hands.world.machines[self._hands.place.name]
         for token in self._held:
             for process in [p for p in machine.processes if p.token == token]:
-                self._killed.add(token)
+                if token not in self._killed:
+                    self._killed.add(token)
+                    self._hands.world.seen["killed by the dead man's switch"] += 1
                 machine.kill(process, "is killed by the dead man's switch")
         if self._held:
             self._waiting_until = self._hands.clock() + AGAIN

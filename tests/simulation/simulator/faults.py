@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from holdfast.failover_decider.messages import GroupAsked, LeadAsked
 from holdfast.wire import GroupRequest, LeadRequest
 from tests.simulation.simulator.fences import MODES
+from tests.simulation.simulator.machine import Machine
 from tests.simulation.simulator.network import CALM, Weather
 from tests.simulation.simulator.places import Place, Service
 
@@ -24,6 +26,8 @@ class Faults:
         self._world, self._chance = world, world.chance
         self.counts: Counter[str] = Counter()
         self._over = False
+        self._lasting = 0
+        """Faults that are under way: each is taken back at its time."""
         kinds: dict[str, tuple[int, Callable[[], None]]] = {
             "power loss": (4, self._power_loss),
             "pause": (4, self._pause),
@@ -43,6 +47,8 @@ class Faults:
             "workload misbehaves": (5, self._misbehave),
             "disk full": (1, self._disk_full),
             "operator asks": (2, self._ask),
+            "switchover in trouble": (3, self._switchover),
+            "rolling restart": (1, self._rolling_restart),
             "old message": (4, self._old_message),
             "trouble at an order": (4, self._trap),
         }
@@ -92,10 +98,15 @@ class Faults:
 
     def _inject(self, kind: str) -> None:
         self.counts[kind] += 1
+        if self._lasting:
+            self._world.seen["fault during a fault"] += 1
         self._kinds[kind][1]()
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._lasting += 1
+
         def unless_over() -> None:
+            self._lasting -= 1
             if not self._over:
                 act()
 
@@ -282,6 +293,7 @@ class Faults:
         if self._chance.random() < 0.3 and self._may_forget(decider.place):
             self._world.crash(decider)
             self._say(decider.place, "its voter's file is lost")
+            self._world.seen["voter's file lost"] += 1
             decider.place.votes = None
         self._kill(decider, self._chance.choice([0.1, 1.0, 5.0]) * self._chance.uniform(0.5, 1.5))
 
@@ -322,21 +334,55 @@ class Faults:
             self._later(self._chance.uniform(2.0, 8.0), heal)
 
     def _ask(self) -> None:
-        """An operator wants something; whoever believes that it leads is asked."""
-        world, chance = self._world, self._chance
-        number = self.counts["operator asks"]
-        group = chance.choice(list(world.file.groups))
+        """An operator wants something."""
+        chance = self._chance
+        group = chance.choice(list(self._world.file.groups))
         verb = chance.choices(["lead", "switchover", "stop", "start"], [3, 4, 1, 2])[0]
-        for name in world.voters:
-            decider = world.decider(name)
-            if decider is None or not decider.state.leading:
-                continue
-            if verb == "lead":
-                lead = LeadRequest(place=chance.choice(world.voters), operator="sim")
-                decider.run(decider.feed, (LeadAsked(lead),))
-            else:
-                request = GroupRequest(action=verb, group=group, operator="sim")  # type: ignore[arg-type]
-                decider.run(decider.feed, (GroupAsked(number, request),))
+        if verb == "lead":
+            lead = LeadRequest(place=chance.choice(self._world.voters), operator="sim")
+            self._ask_leaders(LeadAsked(lead))
+        else:
+            request = GroupRequest(action=verb, group=group, operator="sim")  # type: ignore[arg-type]
+            self._ask_leaders(GroupAsked(self.counts.total(), request))
+
+    def _ask_leaders(self, asked: LeadAsked | GroupAsked) -> None:
+        """Whoever believes that it leads is asked."""
+        for name in self._world.voters:
+            decider = self._world.decider(name)
+            if decider is not None and decider.state.leading:
+                decider.run(decider.feed, (asked,))
+
+    def _switchover(self) -> None:
+        """An operator moves a group to where it can not start, or from where it can not stop."""
+        world, chance = self._world, self._chance
+        group, config = chance.choice(list(world.file.groups.items()))
+        stored = world.store.current.get(group)
+        owner = stored[0].owner if stored else None
+        if owner is None:
+            return
+        target = chance.choice([node for node in config.nodes if node != owner])
+        if chance.random() < 0.5:
+            self._mood(world.machines[target], chance.choice(["start_fails", "start_hangs"]))
+        elif not world.lease_only:
+            self._mood(world.machines[owner], "unkillable")
+        request = GroupRequest(action="switchover", group=group, target=target, operator="sim")
+        self._ask_leaders(GroupAsked(self.counts.total(), request))
+
+    def _rolling_restart(self) -> None:
+        """An upgrade: place after place, service after service, each back within its lease."""
+        world, at = self._world, 0.0
+        self._say(self._place(), "all services of all places are restarted, one by one")
+        for place in world.places.values():
+            for slot in place.services:
+                self._later(at, partial(self._restart, place, slot))
+                at += self._chance.uniform(0.05, 0.8)
+
+    def _restart(self, place: Place, slot: str) -> None:
+        service = place.service(slot)
+        if service is not None:
+            self._world.crash(service)
+            back = partial(self._world.begin, place, slot, place.number)
+            self._later(self._chance.uniform(0.02, 0.1), back)
 
     # --- devices and workloads ------------------------------------------------------------
 
@@ -355,14 +401,17 @@ class Faults:
         if machine.processes and machine.place.powered and not machine.place.paused:
             machine.end(self._chance.choice(machine.processes), "dies", fault=True)
 
+    def _mood(self, machine: Machine, mood: str) -> None:
+        self._say(machine.place, f"its workloads: {mood}")
+        machine.moods.add(mood)
+        self._later(self._chance.uniform(3.0, 20.0), lambda: machine.moods.discard(mood))
+
     def _misbehave(self) -> None:
         machine = self._world.machines[self._host().name]
         moods = ["start_fails", "start_hangs", "stop_hangs"]
         # What SIGKILL does not end outlives the lease: only a fence device covers it.
         mood = self._chance.choice(moods if self._world.lease_only else [*moods, "unkillable"])
-        self._say(machine.place, f"its workloads: {mood}")
-        machine.moods.add(mood)
-        self._later(self._chance.uniform(3.0, 20.0), lambda: machine.moods.discard(mood))
+        self._mood(machine, mood)
         if self._chance.random() < 0.4:
             self._isolate([machine.place.name])
         if self._chance.random() < 0.6 and machine.processes and not machine.place.paused:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulator.world import World
 
 TIMEOUT = 20.0
-MODES = ("hang", "fail", "says_on", "slow")
+MODES = ("hangs", "fails", "says on", "slow")
 Outcome = Literal["off", "on", "failed"]
 
 
@@ -30,12 +30,14 @@ class Fences:
         """One run of the agent, `off` with the `status` that must follow it."""
         self._world.invariants.on_fence(asker, node, boot, action)
         took = self._chance.uniform(0.05, 0.6)
-        match self.mode.get(node, ""):
-            case "hang":
+        mode = self.mode.get(node, "")
+        self._world.seen[f"fence device {mode or 'works'}"] += 1
+        match mode:
+            case "hangs":
                 self._end(asker, node, boot, action, TIMEOUT, "failed", "no answer")
-            case "fail":
+            case "fails":
                 self._end(asker, node, boot, action, took, "failed", "exited with 1")
-            case "says_on":
+            case "says on":
                 self._world.engine.after(took, self._act, None, node, boot, action, took)
                 outcome: Outcome = "on" if action == "status" else "failed"
                 self._end(asker, node, boot, action, took, outcome, "status says on")

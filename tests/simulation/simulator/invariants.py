@@ -31,7 +31,9 @@ from holdfast.recovery.messages import Input as HandsInput
 from holdfast.recovery.messages import OrderReceived, Refuse, Reply, RunAction, SignalHeard
 from holdfast.wire import Claim, Release, Renew
 from tests.simulation.simulator.machine import Process
+from tests.simulation.simulator.outlive import Workloads
 from tests.simulation.simulator.places import Place
+from tests.simulation.simulator.violation import Violation
 
 if TYPE_CHECKING:
     from tests.simulation.simulator.decider import DeciderService
@@ -44,20 +46,11 @@ MESSAGES = (PulseHeard, LeaderSeen, VoteReceived, OrderAnswered, RecordSeen, Fen
 SIDE_EFFECTS = {Phase.STARTING: "start", Phase.STOPPING: "stop"}
 
 
-class Violation(AssertionError):
-    """An invariant does not hold. `name` is its number in the design."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(f"{name}: {text}")
-        self.name, self.text = name, text
-
-
 class Invariants:
     """Watches the whole world; raises Violation."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._majority = 0
         self._ballots: dict[str, dict[tuple[str, str], dict[str, float]]] = {}
         """Per lease and holder's boot: which voter promised it last, and at what true time."""
         self._steps: dict[str, OwnershipRecord] = {}
@@ -65,6 +58,7 @@ class Invariants:
         self._fencing: set[tuple[str | None, str | None]] = set()
         self._started: dict[str, tuple[int, str]] = {}
         self._epochs: dict[tuple[str, str], int] = {}
+        self._workloads = Workloads(world, self._steps)
 
     # --- leases ---------------------------------------------------------------------------
 
@@ -207,8 +201,9 @@ class Invariants:
     def on_hands(
         self, hands: "HandsService", actor: "Actor", event: HandsInput, effects: list[HandsEffect]
     ) -> None:
-        """I4, I2 and I8 of a group's core."""
+        """I4, I2, I8 and I10 of a group's core."""
         state, place = actor.state, hands.place
+        self._workloads.on_turn(hands, actor, event)
         if effects:
             stopped = {n for n, known in state.resources.items() if known.state == "stopped"}
             for process in self._world.machines[place.name].of(state.group):
@@ -240,11 +235,17 @@ class Invariants:
         self._epochs = {key: e for key, e in self._epochs.items() if key[0] != place.name}
 
     def on_action(self, hands: "HandsService", actor: "Actor", action: RunAction) -> None:
-        """I9: what touches the machine is in the journal first."""
+        """I9: what touches the machine is in the journal first. I10: it stops nothing unbidden."""
         if action.verb == "verify":
             return
         if hands.place.journal.get(action.group) != msgspec.json.encode(actor.state):
             raise Violation("I9", f"{action.verb} of {action.group} begins before it is stored")
+        if action.verb == "stop":
+            self._workloads.on_stop(hands, actor, action)
+
+    def on_dead_man(self, hands: "HandsService") -> None:
+        """I10 of the last resort."""
+        self._workloads.on_dead_man(hands)
 
     # --- the record -----------------------------------------------------------------------
 

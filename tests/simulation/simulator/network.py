@@ -1,6 +1,6 @@
 """The bus as the services must fear it: messages get lost, late, twice, in any order."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +30,8 @@ CALM = Weather(0.0, 0.0, 0.0)
 class Network:
     """Links between places. A link is one-way: `cut` holds (from, to)."""
 
-    def __init__(self, engine: Engine, places: dict[str, Place]) -> None:
-        self._engine, self._places = engine, places
+    def __init__(self, engine: Engine, places: dict[str, Place], seen: Counter[str]) -> None:
+        self._engine, self._places, self._seen = engine, places, seen
         self.cut: dict[tuple[str, str], int] = {}
         self.weather = CALM
         self.trap: Callable[[str, str], None] | None = None
@@ -65,6 +65,7 @@ class Network:
         chance = self._engine.chance
         past = self._orders if self._orders and chance.random() < 0.6 else self._past
         if past:
+            self._seen["old message arrives"] += 1
             self._arrive(*chance.choice(past))
 
     def _spring(self, src: str, dst: str) -> None:
@@ -82,13 +83,20 @@ class Network:
         if src == dst:
             return (LOCAL,)
         if (src, dst) in self.cut:
-            return (0.5 + 15.0 * random(),) if random() < held_back else ()
+            held = random() < held_back
+            self._seen["message held back by a cut" if held else "message cut off"] += 1
+            return (0.5 + 15.0 * random(),) if held else ()
         usual = 0.0005 + 0.003 * random()
         weather = self.weather
         if weather is CALM:
             return (usual,)
         if random() < weather.loss:
+            self._seen["message lost"] += 1
             return ()
         if random() < weather.late:
+            self._seen["message late"] += 1
             usual += 2.5 * random() ** 3
-        return (usual, usual + random()) if random() < weather.twice else (usual,)
+        if random() < weather.twice:
+            self._seen["message twice"] += 1
+            return usual, usual + random()
+        return (usual,)

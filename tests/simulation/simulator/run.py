@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from holdfast.ownership import Phase
 from tests.simulation.simulator.engine import Endless
 from tests.simulation.simulator.faults import Faults
-from tests.simulation.simulator.invariants import Violation
+from tests.simulation.simulator.seen import done
+from tests.simulation.simulator.violation import Violation
 from tests.simulation.simulator.world import World
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Result:
     violation: str = ""
     faults: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    seen: Counter[str] = field(default_factory=Counter)
+    """What truly happened to the cluster, and what it did about it."""
     steps: int = 0
     events: int = 0
     moves: int = 0
@@ -53,6 +56,7 @@ def run(seed: int, tape: "Tape | None" = None) -> Result:
             tape.add(world.engine.now, "INVARIANT", str(violation), "fault")
     result.steps, result.virtual = world.engine.steps, world.engine.now
     result.events = len(world.drafts)
+    result.seen = world.seen + done(draft.data for _, draft in world.drafts)
     result.moves = sum(record.phase == Phase.STARTING for record, _ in world.store.log)
     return result
 

@@ -61,15 +61,18 @@ class Store:
     def _arrive(self, place: str, record: OwnershipRecord, revision: int, done: Done) -> None:
         engine = self._world.engine
         if engine.now < self.stalled_until or self.leader is None:
+            self._world.seen["write stalled"] += 1
             if engine.chance.random() < 0.5:
                 later = max(self.stalled_until, engine.now + 1.0) + 0.05
                 engine.at(later, self._arrive, place, record, revision, done)
             return
         if engine.chance.random() < self.refuses:
+            self._world.seen["write refused"] += 1
             done("conflict", 0)
             return
         current = self.current.get(record.group)
         if (current[1] if current else 0) != revision:
+            self._world.seen["write overtaken"] += 1
             self._answer(place, done, "conflict", 0)
             return
         written = len(self.log) + 1
@@ -79,6 +82,8 @@ class Store:
         self.current[record.group] = (record, written)
         if engine.chance.random() >= self.refuses:
             self._answer(place, done, "written", written)
+        else:
+            self._world.seen["write in doubt"] += 1
         for name in self._world.places:
             lag = engine.chance.random()
             engine.after(0.001 + (0.02 if lag < 0.95 else 2.0) * lag, self.catch_up, name)

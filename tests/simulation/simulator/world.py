@@ -1,5 +1,6 @@
 """A cluster of simulated places, drawn from a seed."""
 
+from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ class World:
         self.chance = chance = Random(seed)
         self.tape = tape
         self.engine = Engine(chance)
+        self.seen: Counter[str] = Counter()
+        """What truly happened, by name: a fault that is drawn and has no effect is not among it."""
         self.timing = chance.choice([*[BRISK] * 8, PROFILES["standard"], PROFILES["fast"]])
         self.slowest_tick = chance.choice([0.1, 0.5, 0.5, 0.5])
         self.file = _draw_cluster(chance)
@@ -71,7 +74,9 @@ class World:
             )
             for name in names
         }
-        self.network = Network(self.engine, self.places)
+        if len({place.rate for place in self.places.values()}) > 1:
+            self.seen["clocks at different rates"] += 1
+        self.network = Network(self.engine, self.places, self.seen)
         self.machines = {n: Machine(self, p) for n, p in self.places.items() if p.is_host}
         self.fences = Fences(self, chance)
         self.store = Store(self, chance.choice(list(self.places)))
@@ -107,6 +112,9 @@ class World:
         place.number += 1
         place.boot = f"boot-{place.name}-{place.number}"
         place.booted_at = self.engine.now
+        if place.number > 1:
+            forgot = place.name in self.voters and place.votes is None
+            self.seen["boot without disk" if forgot else "boot with disk"] += 1
         self.note(place, f"boots as {place.boot}")
         for slot in self._slots(place):
             self.engine.after(
