@@ -47,16 +47,19 @@ network-soak: $(STAMP)
 volumes: $(STAMP)
 	$(BIN)/pytest -m volumes tests/volumes
 
-# The safety core on virtual time: one seed as a timeline, or N seeds in figures.
+# The safety core on virtual time: planted bugs and more seeds than `make test` has (0 to 1,999); one
+# seed as a timeline; N seeds from FIRST on in figures, also kept in a file FIGURES (.md or .json).
 simulation: $(STAMP)
-	SIMULATION_SEEDS=2000 $(BIN)/pytest tests/simulation
+	$(BIN)/pytest -m simulation tests/simulation
+	$(MAKE) soak N=4000 FIRST=2000
 
 simulate: $(STAMP)
 	$(BIN)/python -m tests.simulation.simulator replay $(SEED)
 
 soak: N = 20000
+soak: FIRST = 0
 soak: $(STAMP)
-	$(BIN)/python -m tests.simulation.simulator soak $(N)
+	$(BIN)/python -m tests.simulation.simulator soak $(N) $(FIRST) $(FIGURES)
 
 # The lease protocol as a model that spin searches (spin, gcc): some minutes.
 model:

@@ -1,14 +1,17 @@
-"""`python -m tests.simulation.simulator replay SEED` and `... soak N [FIRST]`."""
+"""`python -m tests.simulation.simulator replay SEED` or `... soak N FIRST [FIGURES]` (.md, .json)."""
 
+import contextlib
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from tests.simulation.simulator.crowd import Figures, play
+from tests.simulation.simulator.report import Report, listed
 from tests.simulation.simulator.run import run
 from tests.simulation.simulator.timeline import Tape
 
@@ -21,7 +24,7 @@ def replay(seed: int) -> int:
     tape.show(console)
     console.print(
         f"seed {seed}: {result.steps} steps in {result.virtual:.0f} virtual seconds, "
-        f"{result.events} events, {result.moves} starts; {_list(result.faults)}"
+        f"{result.events} events, {result.moves} starts; {listed(result.faults)}"
     )
     console.print(
         f"[bold red]{result.violation}" if result.violation else "[green]all invariants hold"
@@ -29,40 +32,23 @@ def replay(seed: int) -> int:
     return 1 if result.violation else 0
 
 
-def soak(count: int, first: int) -> int:
-    """Play many seeds. Exit code 1 if any invariant does not hold."""
+def soak(count: int, first: int, keep: Path | None) -> int:
+    """Play many seeds; interrupted, say what was found so far. Exit code 1 after a violation."""
     console, figures, began = Console(), Figures(), time.monotonic()
-    with Progress(console=console) as progress:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Progress(console=console) as progress, contextlib.suppress(KeyboardInterrupt):
         bar = progress.add_task("seeds", total=count)
         for result in play(range(first, first + count), os.cpu_count() or 1):
             figures.add(result)
             progress.advance(bar)
             if result.violation:
                 progress.print(f"[bold red]seed {result.seed}: {result.violation[:300]}")
-    took = time.monotonic() - began
-    table = Table("figure", "value", box=None)
-    rows = {
-        "seeds": f"{figures.seeds} ({first} to {first + count - 1})",
-        "invariant violations": figures.violations,
-        "came to rest": figures.seeds - figures.violations,
-        "longest way to rest, virtual": f"{figures.longest_rest:.0f} s",
-        "groups at the end": _list(figures.outcomes),
-        "virtual time": f"{figures.virtual / 3600:.1f} h",
-        "steps": figures.steps,
-        "events": figures.events,
-        "starts of groups": figures.moves,
-        "faults": figures.faults.total(),
-        **{f"  {name}": number for name, number in figures.faults.most_common()},
-        "took": f"{took:.0f} s, {took / max(1, figures.seeds) * 1000:.0f} ms a seed",
-    }
-    for name, value in rows.items():
-        table.add_row(name, str(value))
-    console.print(table)
+    report = Report(figures, first, count, time.monotonic() - began)
+    console.print(report.table())
+    if keep is not None:
+        keep.write_text(report.json() if keep.suffix == ".json" else report.markdown())
+        console.print(f"kept in {keep}")
     return 1 if figures.violations else 0
-
-
-def _list(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items())) or "none"
 
 
 def main() -> int:
@@ -70,8 +56,10 @@ def main() -> int:
     match sys.argv[1:]:
         case ["replay", seed]:
             return replay(int(seed))
-        case ["soak", count, *rest]:
-            return soak(int(count), int(rest[0]) if rest else 0)
+        case ["soak", count, first]:
+            return soak(int(count), int(first), None)
+        case ["soak", count, first, keep]:
+            return soak(int(count), int(first), Path(keep))
         case _:
             sys.stderr.write(f"{__doc__}\n")
             return 2

@@ -1,6 +1,8 @@
 """Many seeds, over all cores, and what came of them in figures."""
 
 import gc
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -49,15 +51,25 @@ class Figures:
 
 
 def play(seeds: range, workers: int) -> Iterator[Result]:
-    """Play seeds in `workers` processes; results come as they are ready."""
+    """Play seeds in `workers` processes of low priority; results come as they are ready."""
     chunks = iter([seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)])
-    with ProcessPoolExecutor(workers, get_context("spawn"), gc.disable) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare) as pool:
         waiting = {pool.submit(_chunk, chunk) for chunk in islice(chunks, 2 * workers)}
-        while waiting:
-            done = next(as_completed(waiting))
-            waiting.discard(done)
-            waiting |= {pool.submit(_chunk, chunk) for chunk in islice(chunks, 1)}
-            yield from done.result()
+        try:
+            while waiting:
+                done = next(as_completed(waiting))
+                waiting.discard(done)
+                waiting |= {pool.submit(_chunk, chunk) for chunk in islice(chunks, 1)}
+                yield from done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _prepare() -> None:
+    """Whoever interrupts the soak wants its figures: workers leave that to their parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(19)
+    gc.disable()
 
 
 def play_here(seeds: range) -> Iterator[Result]:
