@@ -1,4 +1,4 @@
-"""`python -m tests.simulation.simulator replay SEED` or `... soak N FIRST [FIGURES]` (.md, .json)."""
+"""`python -m tests.simulation.simulator replay SEED`, or `... soak N FIRST [FIGURES.md]`; or .json."""
 
 import contextlib
 import os
@@ -20,12 +20,13 @@ def replay(seed: int) -> int:
     """Show one seed, step by step. Exit code 1 if an invariant does not hold."""
     tape = Tape()
     result = run(seed, tape)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     tape.show(console)
     console.print(
-        f"seed {seed}: {result.steps} steps in {result.virtual:.0f} virtual seconds, "
-        f"{result.events} events, {result.moves} starts; {listed(result.faults)}"
+        f"\nseed {seed}: {result.steps:,} steps in {result.virtual:.0f} virtual seconds, "
+        f"{result.events} events, {result.moves} starts of groups"
     )
+    console.print(f"faults drawn: {listed(result.faults)}")
     console.print(
         f"[bold red]{result.violation}" if result.violation else "[green]all invariants hold"
     )

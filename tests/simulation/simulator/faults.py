@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ class Faults:
     def _host(self) -> Place:
         return self._chance.choice([p for p in self._world.places.values() if p.is_host])
 
-    def _say(self, place: Place, text: str) -> None:
+    def _say(self, place: Place | str, text: str) -> None:
         self._world.note(place, text, fault=True)
 
     # --- machines -------------------------------------------------------------------------
@@ -219,10 +220,12 @@ class Faults:
         network.weather = Weather(
             chance.choice([0.05, 0.3, 0.6]), chance.choice([0.0, 0.2]), chance.choice([0.05, 0.4])
         )
-        self._say(self._place(), f"the whole network is bad: {network.weather}")
+        loss, twice, late = (f"{100 * share:.0f} %" for share in astuple(network.weather))
+        self._say("network", f"loses {loss} of all messages, repeats {twice}, delays {late}")
 
         def clear() -> None:
             network.weather = CALM
+            self._say("network", "is well again")
 
         self._later(chance.uniform(2.0, 12.0), clear)
 
@@ -249,21 +252,22 @@ class Faults:
 
     def _store_stall(self) -> None:
         seconds = self._chance.uniform(4.0, 9.0)
-        self._say(self._place(), f"no write to the store for {seconds:.1f} s")
+        self._say("store", f"takes no write for {seconds:.1f} s")
         self._world.store.stall(seconds)
 
     def _store_refuses(self) -> None:
         store = self._world.store
         store.refuses = self._chance.uniform(0.2, 0.6)
-        self._say(self._place(), "the store refuses some writes and hides others")
+        self._say("store", "refuses some writes and does not tell of others")
 
         def heal() -> None:
             store.refuses = 0.0
+            self._say("store", "is well again")
 
         self._later(self._chance.uniform(3.0, 12.0), heal)
 
     def _watch_lags(self) -> None:
-        self._say(self._place(), "watches of the store lag")
+        self._say("store", "its watches lag")
         self._world.store.lags_until = self._world.engine.now + self._chance.uniform(1.0, 6.0)
 
     # --- services -------------------------------------------------------------------------
@@ -371,7 +375,7 @@ class Faults:
     def _rolling_restart(self) -> None:
         """An upgrade: place after place, service after service, each back within its lease."""
         world, at = self._world, 0.0
-        self._say(self._place(), "all services of all places are restarted, one by one")
+        self._say("", "all services of all places are restarted, one by one")
         for place in world.places.values():
             for slot in place.services:
                 self._later(at, partial(self._restart, place, slot))

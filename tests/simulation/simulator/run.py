@@ -8,6 +8,7 @@ from holdfast.ownership import Phase
 from tests.simulation.simulator.engine import Endless
 from tests.simulation.simulator.faults import Faults
 from tests.simulation.simulator.seen import done
+from tests.simulation.simulator.timeline import introduce
 from tests.simulation.simulator.violation import Violation
 from tests.simulation.simulator.world import World
 
@@ -43,13 +44,19 @@ def run(seed: int, tape: "Tape | None" = None) -> Result:
     world = World(seed, tape)
     faults = Faults(world)
     faults.plan()
+    if tape is not None:
+        introduce(world, tape)
     result = Result(seed, faults=faults.counts)
     try:
         world.engine.run_until(TROUBLE)
+        world.note("", f"all faults end; groups have {REST_WITHIN:.0f} s to come to rest")
         faults.end()
         result.rest_after = _come_to_rest(world)
         world.invariants.check_record()
-        result.outcomes = Counter(_standing(world, group)[0] for group in world.file.groups)
+        standing = {group: _standing(world, group) for group in world.file.groups}
+        result.outcomes = Counter(how for how, _ in standing.values())
+        for group, (how, why) in standing.items():
+            world.note("", f"{group} rests: {how}{f' ({why})' if why else ''}")
     except (Violation, Endless) as violation:
         result.violation = str(violation)
         if tape is not None:
@@ -94,7 +101,7 @@ def _standing(world: World, group: str) -> tuple[str, str]:
             hands = world.hands(where[0].place.name)
             phase = hands.actors[group].state.phase if hands else "no hands"
             if phase == "active" and len(where[0].of(group)) == len(resources):
-                return "active", ""
+                return "active", f"on {record.owner}"
     if record.phase == Phase.HELD and record.reason and not where:
         return "held", record.reason
     for name in world.voters:

@@ -1,8 +1,13 @@
 """A seed's history for people: one line for everything that happened."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from tests.simulation.simulator.world import World
 
 STYLES = {"fault": "bold red", "store": "cyan", "event": "", "": "bright_black"}
 
@@ -28,3 +33,22 @@ class Tape:
             style = STYLES[kind]
             table.add_row(f"{at:.3f}", Text(place, style), Text(text, style))
         console.print(table)
+
+
+def introduce(world: "World", tape: Tape) -> None:
+    """The cluster that the seed drew."""
+    file, timing = world.file, world.timing
+    kept_apart = "no fence devices, the lease alone" if world.lease_only else "a fence device each"
+    tape.add(0.0, "", f"hosts {', '.join(file.nodes)}: {kept_apart}", "")
+    tape.add(0.0, "", f"voters {', '.join(world.voters)}; leases of {timing.ttl:g} s", "")
+    for name, group in file.groups.items():
+        resources = ", ".join(
+            f"{resource} after {'+'.join(config.after)}" if config.after else resource
+            for resource, config in group.resources.items()
+        )
+        tape.add(0.0, "", f"{name} on {' or '.join(group.nodes)}: {resources}", "")
+    for place in world.places.values():
+        if place.rate != 1.0:
+            tape.add(
+                0.0, place.name, f"its clock runs at {100 * place.rate:.2f} % of true time", ""
+            )

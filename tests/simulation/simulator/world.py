@@ -186,10 +186,11 @@ class World:
             text = f"{what}: {owner} (revision {revision})"
             self.tape.add(self.engine.now, "store", text, "store")
 
-    def note(self, place: Place, text: str, *, fault: bool = False) -> None:
-        """Something for the timeline."""
+    def note(self, place: Place | str, text: str, *, fault: bool = False) -> None:
+        """Something for the timeline, of a place or of the network, the store, all."""
         if self.tape is not None:
-            self.tape.add(self.engine.now, place.name, text, "fault" if fault else "")
+            where = place if isinstance(place, str) else place.name
+            self.tape.add(self.engine.now, where, text, "fault" if fault else "")
 
 
 def _draw_skew(chance: Random, name: str, slow: str) -> float:
