@@ -1,4 +1,4 @@
-"""`python -m tests.simulation.simulator replay SEED`, or `... soak N FIRST [FIGURES.md]`; or .json."""
+"""python -m tests.simulation.simulator replay SEED | soak N FIRST [FIGURES.md or FIGURES.json]"""
 
 import contextlib
 import os

@@ -57,7 +57,7 @@ Request = Renew | Claim | Release
 class DeciderService(Service):
     """One decider process: it votes, listens and decides."""
 
-    slot = "decider"
+    slot, title = "decider", "failover_decider"
 
     def __init__(self, world: "World", place: Place) -> None:
         super().__init__(world, place)

@@ -56,7 +56,7 @@ class Actor:
 class HandsService(Service):
     """One recovery process."""
 
-    slot = "hands"
+    slot, title = "hands", "recovery"
 
     def __init__(self, world: "World", place: Place) -> None:
         super().__init__(world, place)

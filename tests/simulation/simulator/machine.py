@@ -90,7 +90,7 @@ class Machine:
 class MonitorService(Service):
     """The real core of the monitor, fed by pidfds alone."""
 
-    slot = "monitor"
+    slot = title = "monitor"
 
     def __init__(self, world: "World", place: Place) -> None:
         super().__init__(world, place)

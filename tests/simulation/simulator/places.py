@@ -16,6 +16,8 @@ class Service:
     """One process of Holdfast, from its start to its end. A restart is another object."""
 
     slot = ""
+    title = ""
+    """The service's name outside of the simulator."""
 
     def __init__(self, world: "World", place: "Place") -> None:
         self.world, self.place = world, place
@@ -68,7 +70,7 @@ class Service:
         self.fuse -= 1
         if self.fuse < 0 and self.alive:
             self.world.note(
-                self.place, f"{self.slot} is killed in the middle of a step", fault=True
+                self.place, f"{self.title} is killed in the middle of a step", fault=True
             )
             self.alive = False
         return not self.alive

@@ -138,7 +138,7 @@ class World:
             return
         service = SERVICES[slot](self, place)
         place.services[slot] = service
-        self.note(place, f"{slot} starts")
+        self.note(place, f"{service.title} starts")
         if place.paused:
             service.freeze()
         service.run(service.start, ())
@@ -146,7 +146,7 @@ class World:
     def crash(self, service: Service) -> None:
         """kill -9."""
         if service.alive:
-            self.note(service.place, f"{service.slot} is killed", fault=True)
+            self.note(service.place, f"{service.title} is killed", fault=True)
             service.alive = False
 
     def decider(self, place: str) -> DeciderService | None:
