@@ -43,6 +43,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """The decision's event."""
     tried: Annotated[list[BootId], Meta(max_length=15)] = []
     """Boots on which this move already failed; a node that reboots may be tried again."""
+    origin: NodeName | None = None
+    """Where it ran when an orderly move began: there it goes back if the target fails."""
     spent: Annotated[dict[str, float], Meta(max_length=16)] = {}
     """Seconds spent in finished phases, for the timeline; carried from leader to leader."""
 
@@ -59,3 +61,5 @@ class OwnershipRecord(msgspec.Struct, frozen=True, kw_only=True):
     intent: Intent | None = None
     reason: Reason = ""
     """Why it is held; in `fencing`, why the owner must be fenced although it is still heard."""
+    avoid: Annotated[list[BootId], Meta(max_length=15)] = []
+    """Boots on which the group failed: it does not move back there by itself."""

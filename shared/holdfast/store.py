@@ -3,7 +3,7 @@
 Ownership is never read to decide anything, only compared-and-set; `watch` keeps a picture that may
 be late. JetStream API used (a bus user needs these and no others):
   ensure_streams       $JS.API.STREAM.{INFO,CREATE,UPDATE}.{HA_EVENTS,KV_ha_ownership}
-  compare_and_set      $KV.ha_ownership.<group>
+  compare_and_set      $KV.ha_ownership.<group>; set_standing: $KV.ha_ownership._standing
   watch                $JS.API.CONSUMER.CREATE.KV_ha_ownership.*
   move_stream_leaders  $JS.API.STREAM.{INFO,LEADER.STEPDOWN}.{HA_EVENTS,KV_ha_ownership}
 """
@@ -17,6 +17,7 @@ from holdfast.bus import Bus
 from holdfast.bus_errors import Conflict, StoreRefused
 from holdfast.messages import Bad, decode
 from holdfast.ownership import OwnershipRecord
+from holdfast.standing import STANDING_KEY, Standing
 from holdfast.streams import OWNERSHIP_STREAM, ensure_streams, move_stream_leaders
 from holdfast.subjects import OWNERSHIP_BUCKET
 from holdfast.watch import Watch
@@ -28,11 +29,12 @@ _PREFIX = f"$KV.{OWNERSHIP_BUCKET}."
 
 
 class OwnershipStore:
-    """The bucket `ha_ownership`: one record per group."""
+    """The bucket `ha_ownership`: one record per group, and the standing orders."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._decoder = msgspec.json.Decoder(OwnershipRecord)
+        self._standing_decoder = msgspec.json.Decoder(Standing)
 
     async def compare_and_set(
         self, record: OwnershipRecord, revision: int, *, timeout: float
@@ -43,12 +45,21 @@ class OwnershipStore:
         BusTimeout: it may have been written, and only the watch or a later Conflict tells.
         `timeout` in seconds.
         """
-        subject = _PREFIX + record.group
+        return await self._set(record.group, record, revision, timeout)
+
+    async def set_standing(self, standing: Standing, revision: int, *, timeout: float) -> int:
+        """Write the standing orders if they still stand at `revision`; as `compare_and_set`."""
+        return await self._set(STANDING_KEY, standing, revision, timeout)
+
+    async def _set(
+        self, key: str, value: OwnershipRecord | Standing, revision: int, timeout: float
+    ) -> int:
+        subject = _PREFIX + key
         try:
             return await jetstream.publish(
                 self._bus,
                 subject,
-                msgspec.json.encode(record),
+                msgspec.json.encode(value),
                 headers={"Nats-Expected-Last-Subject-Sequence": str(revision)},
                 timeout=timeout,
             )
@@ -66,16 +77,22 @@ class OwnershipStore:
         handler: Callable[[OwnershipRecord, int], None],
         loaded: Callable[[], None],
         spoiled: Callable[[str, int], None] = lambda _group, _revision: None,
+        standing: Callable[[Standing | None, int], None] = lambda _standing, _revision: None,
     ) -> None:
         """Call `handler(record, revision)` for every current record, then for every change.
 
         `spoiled(group, revision)` is called for what is no record of its group, once rejected.
+        `standing` takes the standing orders, or None for what is none in their place.
         `loaded` is called whenever there is nothing more to show for now, so also the first time.
 
         Runs until cancelled. Revisions only rise; after a reconnect it goes on where it stood.
         """
 
         def receive(key: str, value: bytes, revision: int) -> None:
+            if key == STANDING_KEY:
+                orders = decode(value, self._standing_decoder)
+                standing(None if isinstance(orders, Bad) else orders, revision)
+                return
             record = decode(value, self._decoder)
             if isinstance(record, Bad):
                 self._bus.reject(_PREFIX + key, record.kind, record.reason)
@@ -86,4 +103,10 @@ class OwnershipStore:
             else:
                 handler(record, revision)
 
-        await Watch(self._bus, OWNERSHIP_BUCKET, receive, loaded, spoiled).run()
+        def deleted(key: str, revision: int) -> None:
+            if key == STANDING_KEY:
+                standing(None, revision)
+            else:
+                spoiled(key, revision)
+
+        await Watch(self._bus, OWNERSHIP_BUCKET, receive, loaded, deleted).run()

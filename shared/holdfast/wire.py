@@ -24,6 +24,7 @@ from holdfast.events.fields import (
     Term,
     VolumeName,
 )
+from holdfast.events.policies import Scope
 
 MAX_MESSAGE_BYTES = 64 * 1024
 
@@ -198,6 +199,18 @@ class Order(_Message, frozen=True, kw_only=True, tag="order"):
     leader_term: Term
 
 
+class Suspend(_Message, frozen=True, kw_only=True, tag="suspend"):
+    """Groups in maintenance: hands do not restart what fails in them. Whole each time, repeated.
+
+    It is over when it says so, or when nothing was heard until `not_after`. No reply.
+    """
+
+    node: NodeName
+    boot: BootId
+    groups: Annotated[list[GroupName], Meta(max_length=64)]
+    not_after: Annotated[float, Meta(ge=0, description="receiving node's monotonic seconds")]
+
+
 class OrderReply(_Message, frozen=True, kw_only=True, tag="order_reply"):
     """How the order stands. `done` with an empty `error` is success; `event` is its record."""
 
@@ -275,7 +288,27 @@ class GroupRequest(_Message, frozen=True, kw_only=True, tag="group"):
     operator: Annotated[str, Meta(max_length=100)]
 
 
-AdminRequest = StatusRequest | LeadRequest | GroupRequest
+class MaintenanceRequest(_Message, frozen=True, kw_only=True, tag="maintenance"):
+    """Take cluster, node or group into maintenance for `seconds` (on), or end it (off)."""
+
+    action: Literal["on", "off"]
+    scope: Scope
+    name: Name
+    seconds: Annotated[float, Meta(gt=0, le=31 * 86_400)] | None = None
+    reason: Reason = ""
+    operator: Annotated[str, Meta(max_length=100)]
+
+
+class ClearRequest(_Message, frozen=True, kw_only=True, tag="clear"):
+    """Forget what failed on a node or in a group: its quarantine ends, the decider tries again."""
+
+    scope: Literal["node", "group"]
+    name: Name
+    operator: Annotated[str, Meta(max_length=100)]
+
+
+StandingRequest = MaintenanceRequest | ClearRequest
+AdminRequest = StatusRequest | LeadRequest | GroupRequest | StandingRequest
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -309,6 +342,25 @@ class PathStatus(msgspec.Struct, frozen=True, kw_only=True):
     lost: list[Name]
 
 
+class MarkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A maintenance or a quarantine in force. `left`: seconds until it ends by itself."""
+
+    kind: Literal["maintenance", "quarantine"]
+    scope: Scope
+    name: Name
+    reason: Reason
+    operator: str
+    incident: EventId
+    left: float | None
+
+
+class LossStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A node whose loss could not be borne (N+1), and which groups would have no place."""
+
+    node: NodeName
+    reason: Reason
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """The cluster as its leader sees it."""
 
@@ -320,6 +372,8 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     silent_voters: list[Name] = []
     paths: list[PathStatus] = []
     """Of every network and node; empty if there is only one network."""
+    marks: list[MarkStatus] = []
+    unbearable: list[LossStatus] = []
 
 
 class Begun(_Message, frozen=True, kw_only=True, tag="begun"):

@@ -12,7 +12,7 @@ import pytest
 from holdfast.events import Envelope
 from holdfast.events.chain import ChainHead, seal
 from holdfast.events.ownership import DecisionMade
-from holdfast.failover_decider import rules
+from holdfast.failover_decider import rules, verdicts
 from holdfast.failover_decider.inputs import recorder as recording
 from holdfast.failover_decider.inputs.codec import UnknownShape, decode_state, encode_state
 from holdfast.failover_decider.inputs.journal import (
@@ -86,8 +86,8 @@ async def test_a_changed_rule_is_a_difference(tmp_path: Path) -> None:
 
     def hesitant(*arguments: Any) -> Any:
         verdict = real(*arguments)
-        if isinstance(verdict, rules.Decision):
-            return rules.Refusal("hesitates", "it may come back", verdict.after)
+        if isinstance(verdict, verdicts.Decision):
+            return verdicts.Refusal("hesitates", "it may come back", verdict.after)
         return verdict
 
     with patch.object(rules, "owner_lost", hesitant):

@@ -10,13 +10,18 @@ dead, then what each group needs.
 from typing import assert_never
 
 from holdfast.failover_decider import (
+    damping,
     fencing,
     leadership,
     liveness,
     moves,
     quorum,
+    redundancy,
     requests,
     spoiled,
+    standing,
+    standing_requests,
+    suspending,
     writing,
 )
 from holdfast.failover_decider.messages import (
@@ -32,8 +37,12 @@ from holdfast.failover_decider.messages import (
     RecordSeen,
     RecordsLoaded,
     RecordSpoiled,
+    StandingAsked,
+    StandingSeen,
+    StandingWritten,
     Tick,
     VoteReceived,
+    Windows,
     WriteDone,
 )
 from holdfast.failover_decider.state import State
@@ -59,6 +68,10 @@ def _take_in(turn: Turn, happened: Input) -> None:
             liveness.on_tick(turn)
             fencing.on_tick(turn)
             quorum.on_tick(turn)
+            standing.on_tick(turn)
+            suspending.on_tick(turn)
+            damping.on_tick(turn)
+            redundancy.on_tick(turn)
         case PulseHeard(pulse):
             liveness.on_pulse(turn, pulse)
         case LeaderSeen():
@@ -81,6 +94,14 @@ def _take_in(turn: Turn, happened: Input) -> None:
             moves.on_order_answered(turn, happened)
         case GroupAsked():
             requests.on_group_asked(turn, happened)
+        case StandingAsked():
+            standing_requests.on_standing_asked(turn, happened)
+        case StandingSeen():
+            standing.on_seen(turn, happened)
+        case StandingWritten():
+            standing.on_written(turn, happened)
+        case Windows(open_now):
+            turn.set_windows(open_now)
         case Recording(possible):
             leadership.on_recording(turn, possible)
         case LeadAsked(request):

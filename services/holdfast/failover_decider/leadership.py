@@ -7,8 +7,9 @@ the vote. Nobody waits for a leader whose host is proven dead: the proof opens t
 from holdfast.events.fields import service_entity
 from holdfast.events.ownership import LeaderElected, LeaderLost
 from holdfast.events.system import OperatorRequest
+from holdfast.failover_decider import standing
 from holdfast.failover_decider.messages import AskVoters, LeaderSeen, PrepareStreams
-from holdfast.failover_decider.state import GroupView, State, Suspicion, Trail
+from holdfast.failover_decider.state import GroupView, Redundancy, State, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
 from holdfast.structs import replace
 from holdfast.wire import FencedOff, LeadRequest, Vote
@@ -110,7 +111,9 @@ def on_recording(turn: Turn, possible: bool) -> None:
 
 
 def _stop_leading(turn: Turn) -> None:
-    turn.state = replace(turn.state, leading=False, election=None, silent_voters={})
+    turn.state = standing.stop_leading(
+        replace(turn.state, leading=False, election=None, silent_voters={}, redundancy=Redundancy())
+    )
     for view in turn.state.groups.values():
         turn.set_group(
             GroupView(

@@ -7,6 +7,7 @@ only on a proof. A node's new boot ends the suspicion of its old one.
 from holdfast.events.fields import Health, Layer, node_entity
 from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
 from holdfast.failover_decider.leadership import STAND_APART, rank
+from holdfast.failover_decider.placement import well
 from holdfast.failover_decider.spoiled import is_stale
 from holdfast.failover_decider.state import NodeView, State, Suspicion
 from holdfast.failover_decider.turn import Turn
@@ -24,7 +25,7 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
         return
     if pulse.boot != view.boot:
         past = (*view.past_boots, *filter(None, [view.boot]))[-PAST_BOOTS_KEPT:]
-        view = NodeView(view.node, boot=pulse.boot, past_boots=past)
+        view = NodeView(view.node, boot=pulse.boot, past_boots=past, failures=view.failures)
     elif not _counts_as_alive(view, pulse):
         return
     suspicion = view.suspicion
@@ -79,7 +80,7 @@ def _counts_as_alive(view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
 def on_tick(turn: Turn) -> None:
     """Greet nodes that are new to this leader; suspect those that have fallen silent."""
     for name in turn.state.nodes:
-        view = _known(turn, turn.node(name))
+        view = _known(turn, _judged(turn, turn.node(name)))
         if view.boot is None or view.suspicion is not None:
             continue
         if turn.now - view.heard >= turn.state.timing.suspect_after:
@@ -103,6 +104,15 @@ def _known(turn: Turn, view: NodeView) -> NodeView:
             view = replace(view, boot=group.record.boot, heard=turn.now)
             turn.set_node(view)
             break
+    return view
+
+
+def _judged(turn: Turn, view: NodeView) -> NodeView:
+    """Note since when the node is well. Every decider does, so a new leader need not begin anew."""
+    fine = well(turn.state, view, turn.now)
+    if fine != (view.well_since > 0):
+        view = replace(view, well_since=turn.now if fine else 0.0)
+        turn.set_node(view)
     return view
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from holdfast.events import Draft
 from holdfast.ownership import OwnershipRecord
+from holdfast.standing import Standing
 from holdfast.wire import (
     Begun,
     Claim,
@@ -19,6 +20,8 @@ from holdfast.wire import (
     Refused,
     Release,
     Renew,
+    StandingRequest,
+    Suspend,
     Vote,
 )
 
@@ -75,6 +78,27 @@ class WriteDone(msgspec.Struct, frozen=True):
     revision: int = 0
 
 
+class StandingSeen(msgspec.Struct, frozen=True):
+    """The ownership bucket shows the standing orders; None: something that is none."""
+
+    standing: Standing | None
+    revision: int
+
+
+class StandingWritten(msgspec.Struct, frozen=True):
+    """A compare-and-set of the standing orders ended, as WriteDone."""
+
+    standing: Standing
+    outcome: Literal["written", "conflict", "unknown"]
+    revision: int = 0
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """The calendar: which groups' failback windows are open. Wall time ends in the shell."""
+
+    open: frozenset[str]
+
+
 class FenceDone(msgspec.Struct, frozen=True):
     """A fence run against one boot of a node ended."""
 
@@ -113,9 +137,20 @@ class GroupAsked(msgspec.Struct, frozen=True):
     request: GroupRequest
 
 
+class StandingAsked(msgspec.Struct, frozen=True):
+    """An operator wants maintenance, or failures forgotten; ends in one Answer, as GroupAsked."""
+
+    number: int
+    request: StandingRequest
+
+
 Input = (
     Tick
     | GroupAsked
+    | StandingAsked
+    | StandingSeen
+    | StandingWritten
+    | Windows
     | Recording
     | PulseHeard
     | LeaderSeen
@@ -149,6 +184,19 @@ class Write(msgspec.Struct, frozen=True):
 
     record: OwnershipRecord
     revision: int
+
+
+class WriteStanding(msgspec.Struct, frozen=True):
+    """Compare-and-set the standing orders; ends in StandingWritten."""
+
+    standing: Standing
+    revision: int
+
+
+class TellHands(msgspec.Struct, frozen=True):
+    """Tell a node's hands which groups are in maintenance. Repeated, so it may be lost."""
+
+    suspend: Suspend
 
 
 class RunFence(msgspec.Struct, frozen=True):
@@ -195,6 +243,8 @@ Effect = (
     | Emit
     | AskVoters
     | Write
+    | WriteStanding
+    | TellHands
     | RunFence
     | SendOrder
     | PrepareStreams

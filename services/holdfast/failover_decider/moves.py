@@ -8,15 +8,16 @@ import msgspec
 
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveFailed, MoveKind
-from holdfast.failover_decider import fencing, rules
+from holdfast.failover_decider import constraints, fencing, planned, rules
 from holdfast.failover_decider.fencing import silent_past_ttl
+from holdfast.failover_decider.maintenance import permitted
 from holdfast.failover_decider.messages import OrderAnswered
 from holdfast.failover_decider.orders import action_of, keep_ordering, matches, overdue
 from holdfast.failover_decider.placement import alive, choose
-from holdfast.failover_decider.rules import Refusal
 from holdfast.failover_decider.spoiled import put_right
 from holdfast.failover_decider.state import GroupView, NodeView, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
+from holdfast.failover_decider.verdicts import Refusal, Rule
 from holdfast.failover_decider.writing import (
     carry_out,
     next_intent,
@@ -42,7 +43,7 @@ def advance(turn: Turn, group: str) -> None:
         return
     match view.record.phase:
         case Phase.STOPPED:
-            carry_out(turn, view, rules.start_stopped(state, view, turn.now))
+            _first(turn, view, rules.start_stopped)
         case Phase.HELD:
             _held(turn, view)
         case Phase.ACTIVE:
@@ -75,7 +76,7 @@ def on_order_answered(turn: Turn, answer: OrderAnswered) -> None:
 def _held(turn: Turn, view: GroupView) -> None:
     """Held with an owner: nobody could confirm that it stopped there. Without: start it, if any."""
     if view.record.owner is None:
-        carry_out(turn, view, rules.start_stopped(turn.state, view, turn.now))
+        _first(turn, view, rules.start_stopped)
     else:
         _first(turn, view, rules.owner_lost, rules.owner_rebooted, rules.owner_stopped_it)
 
@@ -88,15 +89,17 @@ def _active(turn: Turn, view: GroupView) -> None:
         rules.owner_rebooted,
         rules.owner_stopped_it,
         rules.failed_at_owner,
+        planned.misplaced,
+        planned.failback,
     )
 
 
-def _first(turn: Turn, view: GroupView, *candidates: rules.Rule) -> None:
+def _first(turn: Turn, view: GroupView, *candidates: Rule) -> None:
     """Carry out the first rule that has a verdict. Their order is their priority."""
     for rule in candidates:
         verdict = rule(turn.state, view, turn.now)
         if verdict is not None:
-            carry_out(turn, view, verdict)
+            carry_out(turn, view, permitted(turn.state, view, verdict))
             return
 
 
@@ -175,7 +178,8 @@ def _step_failed(turn: Turn, view: GroupView, reason: str) -> None:
     if record.phase == Phase.STARTING:
         tried = [*record.intent.tried, *filter(None, [record.boot])][-15:]
         intent = next_intent(turn, view, step, tried=tried, cause=failure.cause)
-        write(turn, view, _changed(view, phase=Phase.STOPPING, intent=intent))
+        avoid = [*record.avoid, *filter(None, [record.boot])][-15:]
+        write(turn, view, _changed(view, phase=Phase.STOPPING, intent=intent, avoid=avoid))
         return
     intent = next_intent(turn, view, step, cause=failure.cause)
     if turn.state.cluster.nodes[record.owner].fence:
@@ -199,9 +203,13 @@ def _start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
             _changed(view, phase=Phase.HELD, owner=None, boot=None, intent=stopped, reason=text),
         )
         return
-    choice = choose(turn.state, view.group, turn.now, intent.tried, intent.target)
-    if choice.target is None:
+    # Of an orderly move whose target failed: back to where it was.
+    wanted = intent.origin if intent.origin and intent.tried else intent.target
+    choice = choose(turn.state, view.group, turn.now, intent.tried, wanted, intent.origin)
+    missing = constraints.missing(turn.state, view.group)
+    if missing or choice.target is None:
         text = f"no node may run it: {choice.reasons()}"[:1000]
+        text = constraints.waits_for(missing) if missing else text
         held = next_intent(turn, view, finished, target=None)
         record = _changed(view, phase=Phase.HELD, owner=None, boot=None, intent=held, reason=text)
     else:

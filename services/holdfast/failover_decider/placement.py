@@ -1,11 +1,16 @@
 """Where a group may run: pure, and it says of every node it passes over why."""
 
+from itertools import chain
+
 import msgspec
 
 from holdfast.config.model import VolumeResource
 from holdfast.events.fields import Health, Layer, volume_entity
 from holdfast.events.ownership import Alternative
+from holdfast.events.policies import Scope
+from holdfast.failover_decider import constraints
 from holdfast.failover_decider.state import NodeView, State
+from holdfast.standing import Mark
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -21,29 +26,35 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def choose(
-    state: State, group: str, now: float, tried: list[str], wanted: str | None = None
+    state: State,
+    group: str,
+    now: float,
+    tried: list[str],
+    wanted: str | None = None,
+    home: str | None = None,
 ) -> Choice:
     """The wanted node if it may run the group, else the first of the group's preference that may.
 
-    Healthy nodes come before degraded ones. `tried` are boots on which the group already failed
-    in this move.
+    Nodes in quarantine come last, degraded ones before them, then those that leave a wish open.
+    `tried` are boots on which the group already failed in this move. `home` is where it ran before
+    the move: it may go back there although somebody works on that node.
     """
     rejected: list[Alternative] = []
-    eligible: list[NodeView] = []
+    eligible: list[tuple[NodeView, list[list[str]]]] = []
     for name in state.cluster.groups[group].nodes:
         view = state.nodes[name]
-        reason = _unfit(state, group, view, now, tried)
+        reason = _unfit(state, group, view, now, tried, home)
         if reason is None:
-            eligible.append(view)
+            eligible.append((view, _drawbacks(state, group, view)))
         else:
             rejected.append(Alternative(choice=name, rejected_because=reason))
     if not eligible:
         return Choice(None, rejected)
-    best = min(eligible, key=lambda view: (view.node != wanted, bool(_complaints(view))))
-    for view in eligible:
+    best, _ = min(eligible, key=lambda one: (one[0].node != wanted, *map(bool, one[1])))
+    for view, drawbacks in eligible:
         if view is not best:
-            complaints = _complaints(view) or [f"{best.node} comes before it"]
-            rejected.append(Alternative(choice=view.node, rejected_because=complaints[0]))
+            said = [*chain(*drawbacks), f"{best.node} comes before it"]
+            rejected.append(Alternative(choice=view.node, rejected_because=said[0]))
     return Choice(best.node, rejected)
 
 
@@ -53,7 +64,23 @@ def alive(state: State, view: NodeView, now: float) -> bool:
     return view.boot is not None and view.suspicion is None and view.revoked is None and fresh
 
 
-def _unfit(state: State, group: str, view: NodeView, now: float, tried: list[str]) -> str | None:
+def well(state: State, view: NodeView, now: float) -> bool:
+    """Whether nothing at all speaks against the node."""
+    holds = view.hands is not None and view.hands.lease_valid
+    return alive(state, view, now) and holds and not _complaints(view)
+
+
+def marked(state: State, kind: str, scope: Scope, name: str | None) -> Mark | None:
+    """The maintenance or quarantine on that thing, if it is stored."""
+    for mark in state.standing.stored.marks:
+        if (mark.kind, mark.scope, mark.name) == (kind, scope, name):
+            return mark
+    return None
+
+
+def _unfit(
+    state: State, group: str, view: NodeView, now: float, tried: list[str], home: str | None
+) -> str | None:
     if view.boot is None:
         return "it has not been heard"
     if not alive(state, view, now):
@@ -62,6 +89,13 @@ def _unfit(state: State, group: str, view: NodeView, now: float, tried: list[str
         return "its hands hold no valid lease"
     if view.boot in tried:
         return "the group already failed there"
+    work = marked(state, "maintenance", Scope.NODE, view.node)
+    if work is not None and view.node != home:
+        return f"it is in maintenance: {work.reason}"
+    return _without_storage(state, group, view) or constraints.forbids(state, group, view.node)
+
+
+def _without_storage(state: State, group: str, view: NodeView) -> str | None:
     volumes = {
         volume_entity(resource.volume)
         for resource in state.cluster.groups[group].resources.values()
@@ -72,6 +106,13 @@ def _unfit(state: State, group: str, view: NodeView, now: float, tried: list[str
             if signal.layer == Layer.STORAGE and signal.entity in volumes:
                 return f"its {signal.entity} is {signal.state}: {signal.reason}"
     return None
+
+
+def _drawbacks(state: State, group: str, view: NodeView) -> list[list[str]]:
+    """What speaks against a node that may run the group, the weightiest first."""
+    mark = marked(state, "quarantine", Scope.NODE, view.node)
+    quarantine = [f"it is in quarantine: {mark.reason}"] if mark else []
+    return [quarantine, _complaints(view), constraints.misgivings(state, group, view.node)]
 
 
 def _complaints(view: NodeView) -> list[str]:

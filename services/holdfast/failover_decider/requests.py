@@ -1,19 +1,22 @@
 """What operators ask of a group: rules `operator_switchover`, `operator_stop`, `operator_start`.
 
 A request is the root of its incident, as a health signal is. It gets an answer at once: begun, or
-refused with the reason; both are on the record.
+refused with the reason; both are on the record. An operator's word goes before maintenance and
+quarantine, but not before what groups require of each other, nor before a missing proof.
 """
 
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveKind
 from holdfast.events.system import OperatorRequest
+from holdfast.failover_decider import constraints
 from holdfast.failover_decider.messages import Answer, GroupAsked
 from holdfast.failover_decider.placement import Choice, choose
-from holdfast.failover_decider.rules import Decision, Refusal, chosen
 from holdfast.failover_decider.state import GroupView, State, Trail
 from holdfast.failover_decider.turn import Turn
+from holdfast.failover_decider.verdicts import Decision, Refusal, chosen
 from holdfast.failover_decider.writing import carry_out
 from holdfast.ownership import Phase
+from holdfast.structs import replace
 from holdfast.wire import Begun, GroupRequest, Refused
 
 
@@ -50,15 +53,9 @@ def _judge(
     state: State, view: GroupView, request: GroupRequest, root: Trail, now: float
 ) -> Decision | Refusal:
     rule = f"operator_{request.action}"
-    phase = view.record.phase
-    wanted = {Phase.HELD, Phase.STOPPED} if request.action == "start" else {Phase.ACTIVE}
-    if view.writing is not None or not state.records_loaded:
-        return Refusal(rule, "a change of this group is under way", root)
-    if phase not in wanted:
-        return Refusal(rule, f"the group is {phase}", root)
-    if request.action == "start" and view.record.owner is not None:
-        why = f"nobody could confirm that it stopped on {view.record.owner}: {view.record.reason}"
-        return Refusal(rule, why, root)
+    reason = _impossible(state, view, request)
+    if reason is not None:
+        return Refusal(rule, reason, root)
     match request.action:
         case "stop":
             nowhere = Choice(target=None, alternatives=[])
@@ -72,4 +69,21 @@ def _judge(
     if choice.target is None or (request.target and choice.target != request.target):
         reason = f"no node may run it: {choice.reasons(request.target)}"
         return Refusal(rule, reason[:1000], root)
-    return chosen(rule, kind, first, choice, root)
+    return replace(chosen(rule, kind, first, choice, root), by_operator=True)
+
+
+def _impossible(state: State, view: GroupView, request: GroupRequest) -> str | None:
+    """Why not, whatever the nodes are like."""
+    record = view.record
+    wanted = {Phase.HELD, Phase.STOPPED} if request.action == "start" else {Phase.ACTIVE}
+    if view.writing is not None or not state.records_loaded:
+        return "a change of this group is under way"
+    if record.phase not in wanted:
+        return f"the group is {record.phase}"
+    if request.action == "start" and record.owner is not None:
+        return f"nobody could confirm that it stopped on {record.owner}: {record.reason}"[:1000]
+    if request.action == "stop":
+        above = ", ".join(constraints.dependents(state, view.group))
+        return f"{above} requires it and runs: stop that first" if above else None
+    missing = constraints.missing(state, view.group)
+    return constraints.waits_for(missing) if missing else None

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from holdfast import clock, subjects
@@ -13,6 +14,7 @@ from holdfast.bus_errors import Conflict
 from holdfast.events import Health, Layer
 from holdfast.events.fields import service_entity
 from holdfast.events.health import HealthSignal
+from holdfast.failover_decider.calendar import open_windows
 from holdfast.failover_decider.fence_agent import fence
 from holdfast.failover_decider.inputs.recorder import Recorder, inputs_signal
 from holdfast.failover_decider.messages import (
@@ -35,23 +37,32 @@ from holdfast.failover_decider.messages import (
     Reject,
     RunFence,
     SendOrder,
+    StandingAsked,
+    StandingSeen,
+    StandingWritten,
+    TellHands,
     Tick,
     VoteReceived,
+    Windows,
     Write,
     WriteDone,
+    WriteStanding,
 )
 from holdfast.failover_decider.state import initial
 from holdfast.failover_decider.status import status
 from holdfast.failover_decider.voter import Voter
 from holdfast.service import Runtime
 from holdfast.spool import SpoolError
+from holdfast.standing import Standing
 from holdfast.store import OwnershipStore, ensure_streams, move_stream_leaders
 from holdfast.wire import (
     AdminRequest,
     Begun,
+    ClearRequest,
     GroupRequest,
     LeadRequest,
     LeaseReply,
+    MaintenanceRequest,
     OrderReply,
     Pulse,
     Refused,
@@ -106,12 +117,22 @@ class Decider:
         await bus.serve(subjects.admin("decider"), AdminRequest, self._on_admin)
         self._rt.spawn(self._voter.learn(self._rt.cluster.cluster.voters), "learn")
         self._rt.spawn(
-            self._store.watch(self._on_record, self._on_loaded, self._on_spoiled), "watch"
+            self._store.watch(
+                self._on_record, self._on_loaded, self._on_spoiled, self._on_standing
+            ),
+            "watch",
         )
         while not self._rt.stopping.is_set():
+            self._look_at_the_calendar()
             self.feed(Tick())
             self._try_to_record()
             await asyncio.sleep(TICK)
+
+    def _look_at_the_calendar(self) -> None:
+        """The only use of wall time: windows that the cluster file names."""
+        open_now = open_windows(self._rt.cluster, datetime.now(UTC))
+        if open_now != self._state.windows:
+            self.feed(Windows(open_now))
 
     def feed(self, happened: Input) -> None:
         """One step of the core, and the start of whatever follows from it."""
@@ -172,6 +193,10 @@ class Decider:
                     self._spawn(self._ask(voter, request), f"ask {voter}")
             case Write():
                 self._spawn(self._write(effect), f"write {effect.record.group}")
+            case WriteStanding():
+                self._spawn(self._write_standing(effect), "write standing orders")
+            case TellHands():
+                self._spawn(self._tell(effect), f"tell {effect.suspend.node}")
             case RunFence():
                 self._spawn(self._fence(effect), f"fence {effect.node}")
             case SendOrder():
@@ -207,6 +232,23 @@ class Decider:
             self.feed(WriteDone(record, "conflict"))
         else:
             self.feed(WriteDone(record, "written", written))
+
+    async def _write_standing(self, effect: WriteStanding) -> None:
+        standing, revision = effect.standing, effect.revision
+        try:
+            written = await self._store.set_standing(standing, revision, timeout=WRITE_TIMEOUT)
+        except BusTimeout:
+            self.feed(StandingWritten(standing, "unknown"))
+        except BusError as error:
+            _log.warning("standing orders not written: %s", error)
+            self.feed(StandingWritten(standing, "conflict"))
+        else:
+            self.feed(StandingWritten(standing, "written", written))
+
+    async def _tell(self, effect: TellHands) -> None:
+        with contextlib.suppress(BusError):  # told again in two seconds
+            subject = subjects.command(effect.suspend.node, "recovery")
+            await self._rt.bus.publish(subject, effect.suspend)
 
     async def _fence(self, effect: RunFence) -> None:
         began = clock.monotonic()
@@ -259,12 +301,13 @@ class Decider:
     def _on_spoiled(self, group: str, revision: int) -> None:
         self.feed(RecordSpoiled(group, revision))
 
+    def _on_standing(self, standing: Standing | None, revision: int) -> None:
+        self.feed(StandingSeen(standing, revision))
+
     def _on_loaded(self) -> None:
         self.feed(RecordsLoaded())
 
-    async def _on_admin(
-        self, request: StatusRequest | LeadRequest | GroupRequest
-    ) -> StatusReply | Begun | Refused | None:
+    async def _on_admin(self, request: AdminRequest) -> StatusReply | Begun | Refused | None:
         if not self._state.leading:
             return None  # whoever leads answers
         match request:
@@ -272,14 +315,20 @@ class Decider:
                 return status(self._state, clock.monotonic())
             case GroupRequest():
                 number = next(self._numbers)
-                self.feed(GroupAsked(number, request))
-                return self._answers.pop(number, Refused(reason="it cannot be recorded here"))
+                return self._answer(number, GroupAsked(number, request))
+            case MaintenanceRequest() | ClearRequest():
+                number = next(self._numbers)
+                return self._answer(number, StandingAsked(number, request))
             case LeadRequest(place=place) if place not in self._rt.cluster.cluster.voters:
                 return Refused(reason=f"{place} is not a voter of this cluster")
             case LeadRequest():
                 reply = status(self._state, clock.monotonic())
                 self.feed(LeadAsked(request))
                 return reply
+
+    def _answer(self, number: int, asked: Input) -> Begun | Refused:
+        self.feed(asked)
+        return self._answers.pop(number, Refused(reason="it cannot be recorded here"))
 
 
 async def main(runtime: Runtime) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from holdfast.config import ClusterFile
 from holdfast.lease import LEADER_LEASE, HolderState, node_lease
 from holdfast.ownership import OwnershipRecord
+from holdfast.standing import Standing
 from holdfast.timing import Timing
 from holdfast.wire import FencedOff, GroupReport, HandsPulse, LeaseExpired, SignalSummary
 
@@ -51,6 +52,14 @@ class Suspicion(msgspec.Struct, frozen=True):
     proof_trail: Trail | None = None
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """Something went wrong on a node: the node was lost, or a group failed there."""
+
+    at: float
+    what: str
+    """Told to people; the same thing within a short time counts once."""
+
+
 class NodeView(msgspec.Struct, frozen=True):
     """One node as its pulses show it."""
 
@@ -71,6 +80,10 @@ class NodeView(msgspec.Struct, frozen=True):
     """Votes on taking this boot's lease away."""
     revoked: Trail | None = None
     """The lease_revoked event: no majority will renew this boot's lease again."""
+    well_since: float = 0.0
+    """Since when this boot beats, holds its lease and has no complaints. 0: it is not well."""
+    failures: tuple[Failure, ...] = ()
+    """Of all its boots, the oldest first."""
 
     def report(self, group: str) -> GroupReport | None:
         """What the node's hands last said of a group."""
@@ -110,6 +123,36 @@ class GroupView(msgspec.Struct, frozen=True):
     moved_at: tuple[float, ...] = ()
 
 
+class StandingView(msgspec.Struct, frozen=True):
+    """Maintenance and quarantine: as stored, and what this leader is storing."""
+
+    stored: Standing = msgspec.field(default_factory=Standing)
+    revision: int = 0
+    ends: dict[str, float] = msgspec.field(default_factory=dict)
+    """When each mark that ends by itself does, by its id; an estimate that can only be late."""
+    writing: Standing | None = None
+    why: dict[str, tuple[Trail, str]] = msgspec.field(default_factory=dict)
+    """Cause and reason for each mark that `writing` ends, by its id."""
+    in_flight: bool = False
+    retry_at: float = 0.0
+    written_at: float = 0.0
+    told: bool = False
+    """Whether the hands were told of groups in maintenance, so that they must be told the end."""
+    tell_at: float = 0.0
+
+
+class Redundancy(msgspec.Struct, frozen=True):
+    """Whether the loss of any one node could be borne (N+1), as it was last reviewed."""
+
+    review_at: float = 0.0
+    losses: dict[str, str] = msgspec.field(default_factory=dict)
+    """Why not, by the node that would be lost."""
+    since: float = 0.0
+    """Since when these are the nodes."""
+    said: dict[str, Trail] = msgspec.field(default_factory=dict)
+    """The signals about them, by node."""
+
+
 class State(msgspec.Struct, frozen=True):
     """Everything one decider knows."""
 
@@ -135,6 +178,10 @@ class State(msgspec.Struct, frozen=True):
     recording: bool = True
     nodes: dict[str, NodeView] = msgspec.field(default_factory=dict)
     groups: dict[str, GroupView] = msgspec.field(default_factory=dict)
+    standing: StandingView = msgspec.field(default_factory=StandingView)
+    redundancy: Redundancy = msgspec.field(default_factory=Redundancy)
+    windows: frozenset[str] = frozenset()
+    """Groups whose failback window is open now."""
 
 
 def initial(cluster: ClusterFile, timing: Timing, place: str, boot: str, now: float) -> State:

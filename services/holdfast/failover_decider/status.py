@@ -4,8 +4,18 @@ from typing import Literal
 
 from holdfast.events.fields import path_probe
 from holdfast.failover_decider.placement import alive
+from holdfast.failover_decider.redundancy import losses
+from holdfast.failover_decider.standing import left
 from holdfast.failover_decider.state import GroupView, NodeView, State
-from holdfast.wire import GroupStatus, NodeStatus, PathStatus, StatusReply
+from holdfast.standing import Mark
+from holdfast.wire import (
+    GroupStatus,
+    LossStatus,
+    MarkStatus,
+    NodeStatus,
+    PathStatus,
+    StatusReply,
+)
 
 
 def status(state: State, now: float) -> StatusReply:
@@ -18,6 +28,22 @@ def status(state: State, now: float) -> StatusReply:
         paths=_paths(state),
         nodes=[_node(state, view, now) for view in state.nodes.values()],
         groups=[_group(state, view) for view in state.groups.values()],
+        marks=[_mark(state, mark, now) for mark in state.standing.stored.marks],
+        unbearable=[
+            LossStatus(node=node, reason=reason) for node, reason in losses(state, now).items()
+        ],
+    )
+
+
+def _mark(state: State, mark: Mark, now: float) -> MarkStatus:
+    return MarkStatus(
+        kind=mark.kind,
+        scope=mark.scope,
+        name=mark.name,
+        reason=mark.reason,
+        operator=mark.operator,
+        incident=mark.incident,
+        left=left(state.standing, mark, now),
     )
 
 

@@ -56,3 +56,7 @@ class Turn(msgspec.Struct):
     def records_loaded(self) -> None:
         """From now on an absent record is one that does not exist."""
         self.state = replace(self.state, records_loaded=True)
+
+    def set_windows(self, open_now: frozenset[str]) -> None:
+        """Replace the groups whose failback window is open."""
+        self.state = replace(self.state, windows=open_now)

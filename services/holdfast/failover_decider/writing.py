@@ -14,14 +14,16 @@ from holdfast.events.ownership import (
     MoveKind,
     OwnershipChanged,
 )
-from holdfast.failover_decider import spoiled
+from holdfast.failover_decider import damping, spoiled
 from holdfast.failover_decider.messages import MoveStreamLeaders, RecordSeen, Write, WriteDone
-from holdfast.failover_decider.rules import Decision, Refusal, Verdict
 from holdfast.failover_decider.state import GroupView, Trail
 from holdfast.failover_decider.turn import Turn
+from holdfast.failover_decider.verdicts import Decision, Refusal, Verdict
 from holdfast.ownership import Intent, OwnershipRecord, Phase
 from holdfast.structs import replace
 
+ORDERLY = (MoveKind.SWITCHOVER, MoveKind.FAILBACK)
+"""Moves of a group that runs well: they are rolled back if the target fails."""
 WRITE_AGAIN = 0.5
 """Seconds until a write is tried again after a conflict or a time-out."""
 
@@ -92,6 +94,8 @@ def on_record_seen(turn: Turn, seen: RecordSeen) -> None:
             moved_at=view.moved_at,
         )
     )
+    if view.revision:
+        damping.note(turn, view.record, seen.record)
 
 
 def trail_of(view: GroupView) -> Trail:
@@ -142,6 +146,7 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
         group_entity(view.group),
         decision.after,
     )
+    failed = [record.boot] if decision.kind == MoveKind.RELOCATE and record.boot else []
     intent = Intent(
         id=intent_id,
         step=turn.mint(),
@@ -149,7 +154,8 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
         target=decision.target,
         incident=made.incident,
         cause=made.cause,
-        tried=[record.boot] if decision.kind == MoveKind.RELOCATE and record.boot else [],
+        tried=failed,
+        origin=record.owner if decision.kind in ORDERLY else None,
         spent={"suspect": round(decision.suspected_for, 4)} if decision.suspected_for else {},
     )
     write(
@@ -163,11 +169,15 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
             phase=decision.phase,
             intent=intent,
             reason=decision.reason,
+            avoid=[] if decision.by_operator else [*record.avoid, *failed][-15:],
         ),
     )
 
 
 def refuse(turn: Turn, view: GroupView, refusal: Refusal) -> None:
+    """Say it, once; and see that the group is quarantined, if that is what it says."""
+    if refusal.quarantine:
+        damping.quarantine_group(turn, view, refusal)
     said = (refusal.rule, refusal.reason)
     if view.refused == said:
         return
@@ -188,8 +198,8 @@ def refuse(turn: Turn, view: GroupView, refusal: Refusal) -> None:
 def _adopt(turn: Turn, view: GroupView, record: OwnershipRecord, revision: int) -> None:
     """A write of ours is in the bucket: say so, and begin the next phase."""
     intent = record.intent or view.record.intent
-    assert intent is not None
-    after = Trail(intent.incident, intent.cause)
+    after = view.done or (Trail(intent.incident, intent.cause) if intent else None)
+    assert after is not None, "who writes names the cause"
     changed = turn.emit(
         OwnershipChanged(
             group=view.group,
@@ -200,7 +210,7 @@ def _adopt(turn: Turn, view: GroupView, record: OwnershipRecord, revision: int) 
             revision=revision,
         ),
         group_entity(view.group),
-        view.done or after,
+        after,
     )
     fresh = GroupView(
         view.group,
@@ -212,10 +222,12 @@ def _adopt(turn: Turn, view: GroupView, record: OwnershipRecord, revision: int) 
         moved_at=view.moved_at,
     )
     turn.set_group(fresh)
+    damping.note(turn, view.record, record)
+    fresh = turn.group(view.group)
     match record.phase:
-        case Phase.ACTIVE:
+        case Phase.ACTIVE if intent is not None:
             _completed(turn, fresh, view, intent)
-        case Phase.HELD:
+        case Phase.HELD if view.record.phase != Phase.HELD:
             held = GroupHeld(group=view.group, epoch=record.epoch, reason=record.reason)
             turn.emit(held, group_entity(view.group), changed)
         case _:
@@ -242,7 +254,5 @@ def _completed(turn: Turn, fresh: GroupView, before: GroupView, intent: Intent) 
         group_entity(fresh.group),
         fresh.changed,
     )
-    if intent.kind in (MoveKind.RELOCATE, MoveKind.START):
-        turn.set_group(replace(fresh, moved_at=(*fresh.moved_at, turn.now)[-100:]))
     owners = frozenset(g.record.owner for g in turn.state.groups.values() if g.record.owner)
     turn.do(MoveStreamLeaders(away_from=owners))

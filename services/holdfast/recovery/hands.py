@@ -6,6 +6,7 @@ import logging
 from typing import Literal
 
 from holdfast import subjects
+from holdfast.clock import monotonic
 from holdfast.errors import HoldfastError
 from holdfast.events import Draft, EventData, Health, Layer
 from holdfast.events.fields import node_entity
@@ -21,8 +22,9 @@ from holdfast.recovery.orders import refuse
 from holdfast.recovery.plan import plans
 from holdfast.recovery.recorder import Recorder
 from holdfast.recovery.reporter import Reporter
+from holdfast.recovery.suspended import Suspended
 from holdfast.service import Runtime
-from holdfast.wire import MonitorPulse, Order, OrderReply, Pulse
+from holdfast.wire import MonitorPulse, Order, OrderReply, Pulse, Suspend
 
 LOST = "no majority of voters renewed the lease in time, or it was taken away"
 _log = logging.getLogger("holdfast.recovery")
@@ -55,6 +57,7 @@ class Hands:
         self._rt = rt
         self._subject = subjects.command(rt.place, "recovery")
         self._dead_man = DeadMan()
+        self._suspended = Suspended(rt.place, rt.boot)
         journal = Journal(rt.state)
         self._lease = LeaseHolder(
             node=rt.place,
@@ -109,9 +112,12 @@ class Hands:
     async def _listen(self) -> None:
         await self._rt.bus.ready.wait()
         await self._rt.bus.subscribe(subjects.pulse(self._rt.place), Pulse, self._heard)
-        await self._rt.bus.serve(self._subject, Order, self._ordered)
+        await self._rt.bus.serve(self._subject, Order | Suspend, self._ordered)
 
-    async def _ordered(self, order: Order) -> OrderReply | None:
+    async def _ordered(self, order: Order | Suspend) -> OrderReply | None:
+        if isinstance(order, Suspend):
+            self._suspended.hear(order, monotonic())
+            return None
         actor = self._actors.get(order.group)
         if actor is None:
             reason = f"{self._rt.place} does not run group {order.group}"
@@ -132,7 +138,9 @@ class Hands:
         for signal in pulse.signals:
             kind, _, rest = signal.entity.partition("/")
             actor = self._actors.get(rest.partition("/")[0])
-            if kind == "resource" and actor is not None and signal.state is Health.FAILED:
+            if actor is None or self._suspended.covers(actor.plan.group, monotonic()):
+                continue
+            if kind == "resource" and signal.state is Health.FAILED:
                 actor.hint(SignalHeard(signal))
 
     def _lease_changed(self, change: Literal["acquired", "lost"]) -> None:

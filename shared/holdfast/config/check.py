@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from holdfast.config import networks
+from holdfast.config.circle import circle
 from holdfast.config.model import (
     ClusterFile,
     Group,
@@ -14,6 +15,7 @@ from holdfast.config.model import (
     TcpCheck,
     VolumeResource,
 )
+from holdfast.config.policy_check import policy_problems
 from holdfast.config.problem import Problem, did_you_mean
 from holdfast.events.registry import event_types
 
@@ -31,6 +33,7 @@ def problems(cluster: ClusterFile) -> list[Problem]:
         *_paths(cluster),
         *_volume_users(cluster),
         *_notifications(cluster),
+        *policy_problems(cluster),
         *(
             found
             for name, group in cluster.groups.items()
@@ -168,31 +171,11 @@ def _order(key: str, group: Group) -> Iterator[Problem]:
                 where = f"{key}.resources.{name}.after[{index}]"
                 cure = did_you_mean(other, group.resources)
                 yield Problem(key=where, problem=f"no resource `{other}` in this group", cure=cure)
-    cycle = _cycle(group)
+    cycle = circle({name: resource.after for name, resource in group.resources.items()})
     if cycle:
         where = f"{key}.resources.{cycle[0]}.after"
         problem = f"each waits for the next: {' → '.join([*cycle, cycle[0]])}"
         yield Problem(key=where, problem=problem, cure="remove one of these `after`")
-
-
-def _cycle(group: Group) -> list[str]:
-    """A circle of `after`, in order; empty when resources can be started one after another."""
-    waiting = {
-        name: [other for other in resource.after if other in group.resources]
-        for name, resource in group.resources.items()
-    }
-    while ready := [name for name, others in waiting.items() if not set(others) & set(waiting)]:
-        for name in ready:
-            del waiting[name]
-    if not waiting:
-        return []
-    # What is left waits for something that is left, so this walk must come round.
-    path = [next(iter(waiting))]
-    while True:
-        following = next(other for other in waiting[path[-1]] if other in waiting)
-        if following in path:
-            return path[path.index(following) :]
-        path.append(following)
 
 
 def _checks(key: str, group: Group) -> Iterator[Problem]:

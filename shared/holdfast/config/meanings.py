@@ -31,6 +31,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "name": "in the source of every event, and nats-server's cluster name",
         "voters": "places whose failover_decider has a vote; an odd number",
         "profile": "[how long leases last](tuning.md)",
+        "time_zone": "of calendar windows: `Europe/Berlin`, `UTC`",
         "fencing": "whether every node must have a fence device; "
         "[what lease-only risks](tuning.md#fencing)",
     },
@@ -39,6 +40,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         "addresses": "its address in each network of `[networks]`",
         "bus": "ports of its nats-server",
         "fence": "tried in order until one answers",
+        "capacity": "what the groups on it may take together, in a unit of your own; without it "
+        "there is no limit",
+        "max_failures": "losses of the node, and groups that failed on it, within "
+        "`failures_window`, after which it is quarantined",
+        "failures_window": "seconds",
+        "quarantine": "seconds until a quarantine ends by itself; without it an operator clears it",
     },
     "Network": {},
     "Witness": {
@@ -68,10 +75,21 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Group": {
         "nodes": "where it may run, the preferred first",
         "resources": "by name",
-        "failback": "what happens when a preferred node returns: nothing by itself",
-        "max_moves": "starts and moves within `moves_window` after which it stays where it is; "
+        "load": "what it takes of a node's `capacity`, in the same unit",
+        "requires": "groups that must be active, anywhere, before it is started",
+        "together_with": "groups at whose node it must run, wherever that is; it follows them",
+        "prefer_together_with": "the same as a wish",
+        "apart_from": "groups with which it must never share a node",
+        "prefer_apart_from": "the same as a wish",
+        "failback": "whether it moves back by itself when a node that comes earlier in `nodes` "
+        "is well again; never to a boot of a node on which the group itself failed",
+        "failback_after": "seconds for which that node must have been well, and the group active",
+        "failback_window": "it may begin only then: `02:00-04:00`, `Sat,Sun 02:00-04:00`; local "
+        "time in `cluster.time_zone`",
+        "max_moves": "starts and moves within `moves_window` after which it is quarantined; "
         "failovers from a lost host do not count",
         "moves_window": "seconds",
+        "quarantine": "seconds until a quarantine ends by itself; without it an operator clears it",
     },
     "ProcessResource": {
         **_RESOURCE,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from holdfast.config.policy import GroupPolicy, NodePolicy
 from holdfast.events.fields import Name
 
 Positive = Annotated[float, Meta(gt=0, le=86_400)]
@@ -39,6 +40,7 @@ class Cluster(_Section, frozen=True, kw_only=True):
     voters: Annotated[list[Name], Meta(min_length=3, max_length=15)]
     profile: Profile = Profile.STANDARD
     fencing: Literal["required", "lease-only"] = "required"
+    time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
 
 
 class FenceDevice(_Section, frozen=True, kw_only=True):
@@ -85,7 +87,7 @@ class _Place(_Section, frozen=True, kw_only=True):
         return [self.address, *self.addresses.values()]
 
 
-class Node(_Place, frozen=True, kw_only=True):
+class Node(NodePolicy, _Place, frozen=True, kw_only=True):
     """`[nodes.<n>]`: a host that runs workloads."""
 
     fence: Annotated[list[FenceDevice], Meta(max_length=4)] = []
@@ -200,14 +202,11 @@ class VolumeResource(_Resource, frozen=True, kw_only=True, tag="volume"):
 Resource = ProcessResource | CommandResource | VolumeResource
 
 
-class Group(_Section, frozen=True, kw_only=True):
+class Group(GroupPolicy, _Section, frozen=True, kw_only=True):
     """`[groups.<g>]`: resources that live together on one node, in order of preference."""
 
     nodes: Annotated[list[Name], Meta(min_length=1, max_length=15)]
     resources: Annotated[dict[Name, Resource], Meta(min_length=1, max_length=32)]
-    failback: Literal["manual"] = "manual"
-    max_moves: Annotated[int, Meta(ge=1, le=100)] = 5
-    moves_window: Positive = 600.0
 
 
 class Thresholds(_Section, frozen=True, kw_only=True):

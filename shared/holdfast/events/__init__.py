@@ -3,7 +3,7 @@
 Importing this package registers all types. To find what produces an event, search for its class.
 """
 
-from holdfast.events import hands, health, ownership, storage, system
+from holdfast.events import hands, health, ownership, policies, storage, system
 from holdfast.events.chain import ChainHead, Draft, seal
 from holdfast.events.envelope import (
     CONTENT_TYPE,
@@ -35,6 +35,7 @@ __all__ = [
     "hands",
     "health",
     "ownership",
+    "policies",
     "seal",
     "storage",
     "system",

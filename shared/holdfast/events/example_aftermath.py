@@ -24,6 +24,13 @@ from holdfast.events.ownership import (
     MoveFailed,
     MoveKind,
 )
+from holdfast.events.policies import (
+    MaintenanceBegan,
+    MaintenanceEnded,
+    QuarantineBegan,
+    QuarantineEnded,
+    Scope,
+)
 from holdfast.events.storage import VolumeRefused
 from holdfast.events.system import (
     MessageRejected,
@@ -76,6 +83,51 @@ def alpha_returns(record: Recorder) -> None:
         DECIDER,
         LeaderElected(leader="witness", term=3, votes=["beta", "witness"], proof="handed over"),
         lost,
+    )
+
+
+def alpha_is_repaired(record: Recorder) -> None:
+    """Maintenance and quarantine, from their beginning to their end."""
+    arguments = {"scope": "node", "name": "alpha", "for": "7200", "reason": "new power supply"}
+    request = record(
+        "witness",
+        DECIDER,
+        OperatorRequest(operator="ana", request="maintenance on", arguments=arguments),
+    )
+    began = record(
+        "witness",
+        DECIDER,
+        MaintenanceBegan(
+            scope=Scope.NODE,
+            name="alpha",
+            operator="ana",
+            reason="new power supply",
+            lasts=7200.0,
+        ),
+        request,
+    )
+    record(
+        "witness",
+        DECIDER,
+        MaintenanceEnded(scope=Scope.NODE, name="alpha", reason="its time is over"),
+        began,
+    )
+    quarantined = record(
+        "witness",
+        DECIDER,
+        QuarantineBegan(
+            scope=Scope.NODE,
+            name="alpha",
+            reason="5 failures within 3600 s: lost 5 times",
+            lasts=None,
+        ),
+        heard(record, "witness", "alpha"),
+    )
+    record(
+        "witness",
+        DECIDER,
+        QuarantineEnded(scope=Scope.NODE, name="alpha", reason="ana cleared it"),
+        quarantined,
     )
 
 

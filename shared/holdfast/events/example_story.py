@@ -4,7 +4,7 @@ It starts on alpha, dies and is restarted there, alpha loses power and beta take
 returns, and at last a broken disk keeps the group down.
 """
 
-from holdfast.events.example_aftermath import alpha_returns, disk_breaks
+from holdfast.events.example_aftermath import alpha_is_repaired, alpha_returns, disk_breaks
 from holdfast.events.example_parts import (
     fence_status,
     heard,
@@ -57,6 +57,7 @@ def tell(record: Recorder) -> None:
     record.wait(900)
     alpha_returns(record)
     record.wait(3600)
+    alpha_is_repaired(record)
     disk_breaks(record, steps)
     record.wait(60)
     record("alpha", "monitor", ServiceStopped(service="monitor", place="alpha", reason="SIGTERM"))

@@ -43,6 +43,11 @@ class Health(StrEnum):
     UNKNOWN = "unknown"
 
 
+def cluster_entity(cluster: str) -> str:
+    """The `subject` of events about the whole cluster."""
+    return f"cluster/{cluster}"
+
+
 def node_entity(node: str) -> str:
     """The `subject` of events about a node."""
     return f"node/{node}"

@@ -28,6 +28,7 @@ class MoveKind(StrEnum):
     FAILOVER = "failover"
     RELOCATE = "relocate"
     SWITCHOVER = "switchover"
+    FAILBACK = "failback"
     STOP = "stop"
 
 
@@ -63,7 +64,7 @@ class DecisionMade(EventData, frozen=True, kw_only=True):
 
     group: GroupName
     kind: MoveKind
-    rule: Annotated[str, Meta(max_length=100, description="name of the rule in rules.py")]
+    rule: Annotated[str, Meta(max_length=100, description="the rule, a function of that name")]
     intent: IntentId
     source: NodeName | None
     target: NodeName | None
@@ -80,7 +81,7 @@ class DecisionRefused(EventData, frozen=True, kw_only=True):
 
     group: GroupName | None
     node: NodeName | None
-    rule: Annotated[str, Meta(max_length=100, description="name of the rule in rules.py")]
+    rule: Annotated[str, Meta(max_length=100, description="the rule, a function of that name")]
     reason: Reason
     evidence: Annotated[list[EventId], Meta(max_length=32)] = []
 

@@ -2,7 +2,7 @@
 
 from functools import singledispatch
 
-from holdfast.events import hands, health, ownership, storage, system
+from holdfast.events import hands, health, ownership, policies, storage, system
 from holdfast.events.envelope import Envelope, MalformedEvent
 from holdfast.events.registry import EventData, decode_data
 
@@ -12,6 +12,7 @@ _MOVES = {
     "failover": ("fail over", "failover"),
     "relocate": ("relocate", "relocation"),
     "switchover": ("switch over", "switchover"),
+    "failback": ("fail back", "failback"),
 }
 """Verb and noun of every kind of move."""
 
@@ -37,6 +38,10 @@ def sentence(data: EventData, entity: str) -> str:
 def seconds(value: float) -> str:
     """A duration for people: milliseconds below one second, else two decimals."""
     return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.2f} s"
+
+
+def _until(lasts: float | None) -> str:
+    return "" if lasts is None else f" for {lasts / 60:.0f} min"
 
 
 def _health_signal(data: health.HealthSignal, entity: str) -> str:
@@ -150,6 +155,27 @@ def _(data: ownership.MoveFailed) -> str:
 @_say.register
 def _(data: ownership.GroupHeld) -> str:
     return f"{data.group} stays down: {data.reason}"
+
+
+@_say.register
+def _(data: policies.MaintenanceBegan) -> str:
+    time = _until(data.lasts)
+    return f"{data.operator} takes {data.scope} {data.name} into maintenance{time}: {data.reason}"
+
+
+@_say.register
+def _(data: policies.MaintenanceEnded) -> str:
+    return f"The maintenance of {data.scope} {data.name} ends: {data.reason}"
+
+
+@_say.register
+def _(data: policies.QuarantineBegan) -> str:
+    return f"{data.scope} {data.name} is quarantined{_until(data.lasts)}: {data.reason}"
+
+
+@_say.register
+def _(data: policies.QuarantineEnded) -> str:
+    return f"The quarantine of {data.scope} {data.name} ends: {data.reason}"
 
 
 @_say.register

@@ -1,0 +1,25 @@
+"""Groups in maintenance: what fails in them is not restarted here. Lease and orders are untouched.
+
+The monitor repeats what is not well with every pulse, so what failed meanwhile is heeded as soon
+as the maintenance is over.
+"""
+
+from holdfast.wire import Suspend
+
+
+class Suspended:
+    """What the leading decider last said, for as long as it is valid. Times: monotonic seconds."""
+
+    def __init__(self, node: str, boot: str) -> None:
+        self._here = (node, boot)
+        self._groups: frozenset[str] = frozenset()
+        self._until = 0.0
+
+    def hear(self, told: Suspend, now: float) -> None:
+        """Take the set over, unless it is meant for another boot or too late."""
+        if (told.node, told.boot) == self._here and now <= told.not_after:
+            self._groups, self._until = frozenset(told.groups), told.not_after
+
+    def covers(self, group: str, now: float) -> bool:
+        """Whether local recovery leaves the group alone now."""
+        return group in self._groups and now <= self._until
