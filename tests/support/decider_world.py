@@ -20,6 +20,7 @@ from holdfast.config.model import (
     Witness,
 )
 from holdfast.events import Draft, EventData
+from holdfast.events.policies import Scope
 from holdfast.failover_decider.core import decide
 from holdfast.failover_decider.messages import (
     Answer,
@@ -27,6 +28,7 @@ from holdfast.failover_decider.messages import (
     Effect,
     Emit,
     FenceDone,
+    GroupAsked,
     Input,
     LeaderSeen,
     OrderAnswered,
@@ -35,42 +37,76 @@ from holdfast.failover_decider.messages import (
     RecordsLoaded,
     RunFence,
     SendOrder,
+    StandingAsked,
+    StandingSeen,
+    StandingWritten,
+    TellHands,
     Tick,
     VoteReceived,
     Write,
     WriteDone,
+    WriteStanding,
 )
 from holdfast.failover_decider.state import State, initial
 from holdfast.lease import LEADER_LEASE, HolderState, VoterState, answer, node_lease
 from holdfast.ownership import OwnershipRecord
+from holdfast.standing import Standing
 from holdfast.timing import PROFILES
 from holdfast.wire import (
     Begun,
+    ClearRequest,
     GroupReport,
+    GroupRequest,
     HandsPulse,
+    MaintenanceRequest,
     MonitorPulse,
     Order,
     OrderReply,
     Refused,
     Release,
+    Suspend,
 )
 
 DELAY = 0.005
 TIMING = PROFILES["standard"]
 
 
-def cluster(*, fencing: str = "required", groups: int = 1) -> ClusterFile:
-    """Two hosts, a witness, and groups that prefer alpha."""
+def cluster(
+    *,
+    fencing: str = "required",
+    groups: int = 1,
+    nodes: tuple[str, ...] = ("alpha", "beta"),
+    policies: dict[str, dict[str, Any]] | None = None,
+    of_nodes: dict[str, dict[str, Any]] | None = None,
+    time_zone: str = "UTC",
+) -> ClusterFile:
+    """Hosts, a witness, and groups that prefer the first host.
+
+    `policies` are further keys of the groups g0, g1, ..., `of_nodes` those of the hosts.
+    """
+    policies, of_nodes = policies or {}, of_nodes or {}
     devices = [FenceDevice(agent="fence_test")] if fencing == "required" else []
     return ClusterFile(
-        cluster=Cluster(name="w", voters=["alpha", "beta", "gamma"], fencing=fencing),  # type: ignore[arg-type]
-        nodes={name: Node(address="127.0.0.1", fence=devices) for name in ("alpha", "beta")},
+        cluster=Cluster(
+            name="w",
+            voters=["alpha", "beta", "gamma"],
+            fencing=fencing,  # type: ignore[arg-type]
+            time_zone=time_zone,
+        ),
+        nodes={
+            name: Node(address="127.0.0.1", fence=devices, **of_nodes.get(name, {}))
+            for name in nodes
+        },
         witnesses={"gamma": Witness(address="127.0.0.1")},
         groups={
-            f"g{n}": Group(
-                nodes=["alpha", "beta"], resources={"p": ProcessResource(command=["true"])}
+            name: Group(
+                **{
+                    "nodes": list(nodes),
+                    "resources": {"p": ProcessResource(command=["true"])},
+                    **policies.get(name, {}),
+                }
             )
-            for n in range(groups)
+            for name in [f"g{n}" for n in range(max(groups, len(policies)))]
         },
     )
 
@@ -101,6 +137,9 @@ class World:
         self._order, self._ids = itertools.count(), itertools.count(1)
         self.drafts: list[tuple[float, str, Draft]] = []
         self.records: dict[str, tuple[OwnershipRecord, int]] = {}
+        self.standing: tuple[Standing, int] = (Standing(), 0)
+        self._revision = 0
+        self.told: list[Suspend] = []
         self.fence_says: dict[str, Callable[[str], tuple[str, str]]] = {}
         self.active_overlaps: list[str] = []
         self.store_stalled_until = 0.0
@@ -121,6 +160,8 @@ class World:
         self.deciders[name] = initial(self.file, TIMING, name, f"boot-{name}-1", self.now)
         for record, revision in self.records.values():
             self.feed(name, RecordSeen(record, revision))
+        if self.standing[1]:
+            self.feed(name, StandingSeen(*self.standing))
         self.feed(name, RecordsLoaded())
         self._tick(name, self.deciders[name])
 
@@ -187,6 +228,10 @@ class World:
                     self._ask(name, voter, request, lambda vote: VoteReceived(vote))
             case Write(record, revision):
                 self.after(DELAY, lambda: self._write(name, record, revision))
+            case WriteStanding(standing, revision):
+                self.after(DELAY, lambda: self._write_standing(name, standing, revision))
+            case TellHands(suspend):
+                self.told.append(suspend)
             case RunFence(node, boot, action):
                 self.after(0.1, lambda: self._fence(name, node, boot, action))
             case Answer(number, reply):
@@ -224,12 +269,29 @@ class World:
         if (current[1] if current else 0) != revision:
             self.feed(name, WriteDone(record, "conflict"))
             return
-        new = max((r for _, r in self.records.values()), default=0) + 1
+        new = self._revision = self._revision + 1
         self.records[record.group] = (record, new)
         self.feed(name, WriteDone(record, "written", new))
         for other in self.deciders:
             if other != name:
                 self.after(DELAY, lambda other=other: self.feed(other, RecordSeen(record, new)))  # type: ignore[misc]
+
+    def _write_standing(self, name: str, standing: Standing, revision: int) -> None:
+        if self.now < self.store_stalled_until:
+            self.after(3.0, lambda: self.feed(name, StandingWritten(standing, "unknown")))
+            return
+        if self.standing[1] != revision:
+            self.feed(name, StandingWritten(standing, "conflict"))
+            return
+        new = self._revision = self._revision + 1
+        self.standing = (standing, new)
+        self.feed(name, StandingWritten(standing, "written", new))
+        for other in self.deciders:
+            if other != name:
+                self.after(
+                    DELAY,
+                    lambda other=other: self.feed(other, StandingSeen(standing, new)),  # type: ignore[misc]
+                )
 
     def _fence(self, name: str, node: str, boot: str, action: Any) -> None:
         host = self.hosts[node]
@@ -330,6 +392,40 @@ class World:
             self.after(DELAY, back)
 
         self.after(DELAY, arrive)
+
+    # --- operators ------------------------------------------------------------------------
+
+    def ask(
+        self, action: Any, target: str | None = None, group: str = "g0", operator: str = "ann"
+    ) -> Begun | Refused:
+        """Ask the leader something about a group."""
+        request = GroupRequest(action=action, group=group, target=target, operator=operator)
+        return self._asked(GroupAsked(1, request))
+
+    def maintain(
+        self, scope: str, name: str, *, seconds: float | None = 3600.0, on: bool = True
+    ) -> Begun | Refused:
+        """Ask the leader for maintenance, or its end."""
+        request = MaintenanceRequest(
+            action="on" if on else "off",
+            scope=Scope(scope),
+            name=name,
+            seconds=seconds if on else None,
+            reason="new memory" if on else "",
+            operator="ann",
+        )
+        return self._asked(StandingAsked(1, request))
+
+    def clear(self, scope: Any, name: str) -> Begun | Refused:
+        """Ask the leader to forget what failed."""
+        request = ClearRequest(scope=scope, name=name, operator="ann")
+        return self._asked(StandingAsked(1, request))
+
+    def _asked(self, asked: Input) -> Begun | Refused:
+        leader = self.leader()
+        assert leader is not None
+        self.feed(leader, asked)
+        return self.answers.pop(1)
 
     # --- looking --------------------------------------------------------------------------
 

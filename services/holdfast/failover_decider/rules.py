@@ -43,9 +43,7 @@ def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
         if waited and record.phase == Phase.STOPPED and state.election is not None:
             return nowhere("start_stopped", choice, state.election)
         return None
-    preferred = state.cluster.groups[view.group].nodes[0]
-    astray = choice.target != preferred or constraints.unplaced_companions(state, view.group)
-    if record.epoch == 0 and astray and not waited:
+    if record.epoch == 0 and not waited and _may_find_better(state, view.group, choice.target):
         return None
     after = _what_it_waited_for(state, view) or state.nodes[choice.target].seen
     if after is None:
@@ -134,6 +132,14 @@ def witnesses(state: State, node: str) -> list[str]:
         for signal in signals
         if signal.entity == node_entity(node)
     ][:8]
+
+
+def _may_find_better(state: State, group: str, target: str) -> bool:
+    """Whether a node that has yet to appear, or a group yet to be placed, may change the choice."""
+    nodes = state.cluster.groups[group].nodes
+    ideal = target == nodes[0] and not constraints.misgivings(state, group, target)
+    missing = not all(state.nodes[node].well_since for node in nodes)
+    return (missing and not ideal) or bool(constraints.unplaced_companions(state, group))
 
 
 def _requires(state: State, phase: Phase, missing: list[str]) -> Verdict:
