@@ -138,7 +138,6 @@ class World:
         self.drafts: list[tuple[float, str, Draft]] = []
         self.records: dict[str, tuple[OwnershipRecord, int]] = {}
         self.standing: tuple[Standing, int] = (Standing(), 0)
-        self._revision = 0
         self.told: list[Suspend] = []
         self.fence_says: dict[str, Callable[[str], tuple[str, str]]] = {}
         self.active_overlaps: list[str] = []
@@ -269,12 +268,15 @@ class World:
         if (current[1] if current else 0) != revision:
             self.feed(name, WriteDone(record, "conflict"))
             return
-        new = self._revision = self._revision + 1
+        new = self._next_revision()
         self.records[record.group] = (record, new)
         self.feed(name, WriteDone(record, "written", new))
         for other in self.deciders:
             if other != name:
                 self.after(DELAY, lambda other=other: self.feed(other, RecordSeen(record, new)))  # type: ignore[misc]
+
+    def _next_revision(self) -> int:
+        return max([self.standing[1], *(revision for _, revision in self.records.values())]) + 1
 
     def _write_standing(self, name: str, standing: Standing, revision: int) -> None:
         if self.now < self.store_stalled_until:
@@ -283,7 +285,7 @@ class World:
         if self.standing[1] != revision:
             self.feed(name, StandingWritten(standing, "conflict"))
             return
-        new = self._revision = self._revision + 1
+        new = self._next_revision()
         self.standing = (standing, new)
         self.feed(name, StandingWritten(standing, "written", new))
         for other in self.deciders:

@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.events import Health
 from holdfast.events.health import HealthSignal
-from holdfast.events.ownership import DecisionMade, DecisionRefused, GroupHeld
+from holdfast.events.ownership import DecisionMade, DecisionRefused, GroupHeld, OrderSent
 from holdfast.failover_decider.status import status
 from holdfast.ownership import Phase
 from holdfast.wire import Begun, Refused
@@ -97,11 +97,7 @@ def test_a_lost_host_takes_its_groups_over_together() -> None:
 
 def starts(world: World, since: float = 0.0) -> list[str]:
     """Groups in the order in which their starts were ordered."""
-    return [
-        draft.data.group
-        for at, _, draft in world.drafts
-        if at >= since and getattr(draft.data, "action", "") == "start"
-    ]
+    return [sent.group for sent in world.emitted(OrderSent, since) if sent.action == "start"]
 
 
 def test_a_group_starts_after_the_one_it_requires() -> None:
@@ -110,7 +106,7 @@ def test_a_group_starts_after_the_one_it_requires() -> None:
     assert starts(world) == ["g1", "g0"]
     decision = next(d for _, _, d in world.drafts if getattr(d.data, "group", "") == "g0")
     cause = next(d for _, _, d in world.drafts if d.id == decision.cause)
-    assert cause.data.group == "g1", "its cause is that what it waited for runs"  # type: ignore[attr-defined]
+    assert cause.entity == "group/g1", "its cause is that what it waited for runs"
 
 
 def test_after_a_lost_host_they_start_in_order_again() -> None:

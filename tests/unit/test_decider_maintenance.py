@@ -188,7 +188,6 @@ def test_nonsense_in_place_of_the_standing_orders_is_written_over(world: World) 
     world.run(1.0)
     stored, revision = world.standing
     world.standing = (stored, revision + 1000)
-    world._revision = revision + 1000
     for place in world.deciders:
         world.feed(place, StandingSeen(None, revision + 1000))
     world.run(2.0)

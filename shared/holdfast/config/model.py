@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from holdfast.config.policy import GroupPolicy, NodePolicy
+from holdfast.config.policy import GroupPolicy, Load, Period
 from holdfast.events.fields import Name
 
 Positive = Annotated[float, Meta(gt=0, le=86_400)]
@@ -87,10 +87,14 @@ class _Place(_Section, frozen=True, kw_only=True):
         return [self.address, *self.addresses.values()]
 
 
-class Node(NodePolicy, _Place, frozen=True, kw_only=True):
+class Node(_Place, frozen=True, kw_only=True):
     """`[nodes.<n>]`: a host that runs workloads."""
 
     fence: Annotated[list[FenceDevice], Meta(max_length=4)] = []
+    capacity: Load | None = None
+    max_failures: Annotated[int, Meta(ge=1, le=100)] = 5
+    failures_window: Period = 3600.0
+    quarantine: Period | None = None
 
 
 class Witness(_Place, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The operators' policies of nodes and groups: where a group may run, with whom, and how often."""
+"""The operators' policies of a group: where it may run, with whom, and how often."""
 
 from typing import Annotated, Literal
 
@@ -10,15 +10,6 @@ from holdfast.events.fields import Name
 Period = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Load = Annotated[float, Meta(ge=0, le=1e12)]
 Others = Annotated[list[Name], Meta(max_length=63)]
-
-
-class NodePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a node can bear, and when what fails on it is too much."""
-
-    capacity: Load | None = None
-    max_failures: Annotated[int, Meta(ge=1, le=100)] = 5
-    failures_window: Period = 3600.0
-    quarantine: Period | None = None
 
 
 class GroupPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
