@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.console.launcher import children
+from holdfast.console.launcher.bus_care import needs_restart
 from holdfast.console.launcher.supervision import (
     LONGEST_DELAY,
     STEADY_AFTER,
@@ -73,3 +74,19 @@ def test_a_log_is_bounded_while_its_writer_has_it_open(
         assert log.with_suffix(".log.1").read_bytes() == b"a" * 20 + b"b" * 80
         writer.write(b"c")
         assert log.read_bytes() == b"c"
+
+
+@pytest.mark.parametrize(
+    ("said", "free", "since", "restart"),
+    [
+        ("JetStream stream 'E' write error: no space left on device", 1 << 30, 60.0, True),
+        ("JetStream stream 'E' write error: no space left on device", 1 << 20, 60.0, False),
+        ("JetStream stream 'E' write error: no space left on device", 1 << 30, 59.0, False),
+        ("JetStream is not current with the meta leader", 1 << 30, 60.0, False),
+        ("", 1 << 30, 60.0, False),
+    ],
+)
+def test_a_server_that_met_a_full_disk_is_restarted_when_there_is_room(
+    said: str, free: int, since: float, restart: bool
+) -> None:
+    assert needs_restart(said, free=free, since_last=since) is restart

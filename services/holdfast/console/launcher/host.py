@@ -15,6 +15,7 @@ from holdfast.config.model import ClusterFile
 from holdfast.console import credentials
 from holdfast.console.bus_config import ROUTES_FILE, render, render_routes
 from holdfast.console.files import folder, unwritable, write
+from holdfast.console.launcher.bus_care import tend
 from holdfast.console.launcher.children import Child, Children, bound
 from holdfast.console.launcher.preflight import find_nats_server
 from holdfast.console.launcher.programs import BUS, programs
@@ -71,16 +72,19 @@ class Host:
         """
         wanted = self._prepare()
         keepers = [asyncio.create_task(self._keep(program)) for program in wanted]
+        place, store = self._cluster.places()[self._place], self._state / "nats"
+        tending = asyncio.create_task(tend(place, store, self._restart_bus))
         self._report("ready")
         try:
             while not self._stopping.is_set():
                 await self._pause(LOG_CHECK_EVERY)
                 self._bound_logs(wanted)
         finally:
+            tending.cancel()
             names = [program.name for program in wanted if program.name != BUS]
             await self._end(names, SERVICES_STOP)
             await self._end([BUS], BUS_STOP)
-            await asyncio.wait(keepers, timeout=SERVICES_STOP)
+            await asyncio.wait([*keepers, tending], timeout=SERVICES_STOP)
 
     def _prepare(self) -> list[Program]:
         bus_folder = folder(self._state / "nats")
@@ -135,6 +139,11 @@ class Host:
             self._report(f"{program.name} {self._states[program.name].reason}; starting it again")
             failures = verdict.failures
             await self._pause(verdict.after)
+
+    def _restart_bus(self, reason: str) -> None:
+        self._report(f"{BUS} is restarted: {reason}")
+        if BUS in self._running:
+            self._running[BUS].send(signal.SIGTERM)
 
     async def _pause(self, seconds: float) -> None:
         try:
