@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check chaos network network-soak volumes simulation simulate soak model generate clean
+.PHONY: demo compose-demo test check chaos network network-soak volumes simulation simulate soak model bench generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,13 @@ soak: $(STAMP)
 # The lease protocol as a model that spin searches (spin, gcc): some minutes.
 model:
 	tests/model/run
+
+# Measures beside peers in one run (root; installs Debian packages): docs/benchmarks. N faults each.
+WHAT ?= failover
+bench: N = 5
+bench: $(STAMP)
+	tests/benchmarks/$(WHAT)/setup
+	$(BIN)/python -m tests.benchmarks.$(WHAT) --runs $(N) $(BENCH_FLAGS)
 
 generate: $(STAMP)
 	$(BIN)/python -m holdfast.events.generate

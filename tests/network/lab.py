@@ -31,6 +31,26 @@ table bridge cut {
   }
 }
 """
+# At the switch and at the observer, whose own frames are not forwarded. The links stay up: a host
+# without power does not learn, as one whose cable is pulled does, that it hears nobody any more.
+_CABLES = """\
+table bridge cables {
+  set unplugged { type ifname; }
+  chain forwarded {
+    type filter hook forward priority 0; policy accept;
+    iifname @unplugged drop
+    oifname @unplugged drop
+  }
+  chain to_observer {
+    type filter hook input priority 0; policy accept;
+    iifname @unplugged drop
+  }
+  chain from_observer {
+    type filter hook output priority 0; policy accept;
+    oifname @unplugged drop
+  }
+}
+"""
 
 
 def unusable() -> str:
@@ -96,6 +116,23 @@ class Lab:
         """What /proc/<pid>/ns/net of every process of a place leads to."""
         return (_NAMED / self.namespace(place)).stat().st_ino
 
+    def unplug(self, place: str) -> None:
+        """Nothing to it and nothing from it on any network, not even to the observer."""
+        self._cables("add", place)
+
+    def plug_in(self, place: str) -> None:
+        """Every network again. Does nothing if it was not unplugged."""
+        self._cables("add", place)  # what is not there cannot be deleted
+        self._cables("delete", place)
+
+    def _cables(self, action: str, place: str) -> None:
+        for bridge, ports in (
+            (self._switch, self._ports(place, None)),
+            (self.observer, [_port(place, "out")]),
+        ):
+            names = ", ".join(f'"{port}"' for port in ports)
+            self._nft(f"{action} element bridge cables unplugged {{ {names} }}", bridge)
+
     # --- what the switches lose --------------------------------------------------------------
 
     def isolate(self, place: str) -> None:
@@ -132,8 +169,9 @@ class Lab:
         rules = [f"add rule bridge cut switch {match} drop" for match in matches]
         self._nft("\n".join(rules))
 
-    def _nft(self, text: str) -> None:
-        _run("ip", "netns", "exec", self._switch, "nft", "-f", "-", text=text + "\n")
+    def _nft(self, text: str, bridge: str = "") -> None:
+        where = bridge or self._switch
+        _run("ip", "netns", "exec", where, "nft", "-f", "-", text=text + "\n")
 
     def _ports(self, place: str, network: str | None) -> list[str]:
         return [_port(place, one) for one in self.networks if network in (None, one)]
@@ -161,7 +199,8 @@ class Lab:
                 _ip(bridge, f"link set dev {port} master {link}", f"link set dev {port} up")
                 _ip(here, f"link set dev {link} up", f"addr add {net}.{octet}/24 dev {link}")
             _ip(self.observer, f"route add {self.address(place)}/32 via {OUT}.{octet}")
-        self._nft(_SWITCH)
+        self._nft(_SWITCH + _CABLES)
+        self._nft(_CABLES, self.observer)
 
 
 def _port(place: str, network: str) -> str:

@@ -1,0 +1,1 @@
+"""What a node runs: its first process, its fence agent, its OCF agent."""
