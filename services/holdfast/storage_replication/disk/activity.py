@@ -1,0 +1,101 @@
+"""The activity log: the extents in which members may differ after a crash."""
+
+from collections.abc import Callable, Iterable
+
+from holdfast.storage_replication.disk.bitmap import Bitmap
+from holdfast.storage_replication.interfaces import Done
+
+UNSETTLED = 1 << 63
+"""As a sequence number: found on disk, and not compared with anybody yet."""
+
+
+class ActivityLog:
+    """An extent is active durably before its data changes, and until all members agree on it."""
+
+    def __init__(self, bits: Bitmap, limit: int, failed: Done) -> None:
+        """At most `limit` extents at a time; 0: as many as there are. `failed`: the disk did."""
+        self.bits = bits
+        self.limit = limit
+        self.active: dict[int, int] = dict.fromkeys(bits, UNSETTLED)
+        """Extent, durable on disk: the last write to it."""
+        self._failed = failed
+        self._waiting: list[tuple[list[int], Callable[[], None]]] = []
+        self._next: list[tuple[list[int], Callable[[], None]]] = []
+        self._entering: set[int] = set()
+        self._saving = False
+
+    @property
+    def pressed(self) -> bool:
+        """Somebody waits for room."""
+        return bool(self._waiting)
+
+    def activate(self, extents: Iterable[int], then: Callable[[], None]) -> None:
+        """Call `then` once all are active. Who waits is served in order.
+
+        It is called, too, when the disk has failed or `abandon` was called: whoever is told looks.
+        """
+        self._waiting.append((list(extents), then))
+        self._admit()
+
+    def clean(self, seq: int) -> None:
+        """All members agree, durably, on what was written up to `seq`."""
+        for extent in [e for e, last in self.active.items() if last <= seq]:
+            del self.active[extent]
+            self.bits.clear(extent)
+        self._admit()
+
+    def abandon(self) -> None:
+        """Whoever waits for room need not wait any more: what it wanted is not to be done."""
+        waiting, self._waiting = self._waiting, []
+        self.limit = 0
+        for _, then in waiting:
+            then()
+
+    def coldest(self, number: int) -> int:
+        """The sequence number of the `number`th of those that were written to longest ago."""
+        return sorted(self.active.values())[:number][-1] if self.active else UNSETTLED
+
+    def unsettle(self) -> None:
+        """Another primary counts from now on: nothing that is active has been compared with it."""
+        self.active = dict.fromkeys(self.active, UNSETTLED)
+
+    def settle(self, seq: int) -> None:
+        """What was found on disk has been compared: it counts as written at `seq`."""
+        for extent, last in self.active.items():
+            if last == UNSETTLED:
+                self.active[extent] = seq
+
+    def _admit(self) -> None:
+        while self._waiting:
+            wanted = self._waiting[0][0]
+            new = [e for e in wanted if e not in self.active and e not in self._entering]
+            used = len(self.active) + len(self._entering)
+            # One that alone is larger than the bound goes when nothing else is active.
+            if self.limit and new and used and used + len(new) > self.limit:
+                break
+            self._entering.update(new)
+            self._next.append(self._waiting.pop(0))
+            for extent in wanted:
+                self.bits.set(extent)
+        self._save()
+
+    def _save(self) -> None:
+        if self._saving or not self._next:
+            return
+        batch, self._next = self._next, []
+        self._saving = True
+        self.bits.save(lambda error: self._saved(batch, error))
+
+    def _saved(self, batch: list[tuple[list[int], Callable[[], None]]], error: int) -> None:
+        self._saving = False
+        if error:
+            self._failed(error)
+            for _, then in batch:
+                then()
+            return
+        for extents, then in batch:
+            for extent in extents:
+                self._entering.discard(extent)
+                self.active.setdefault(extent, 0)
+            then()
+        self._save()

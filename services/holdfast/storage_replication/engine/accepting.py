@@ -1,0 +1,62 @@
+"""Whom a replica accepts as its primary, and what it takes over from it."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from holdfast.storage_replication.disk.member import MemberDisk
+from holdfast.storage_replication.engine.frames import Kind
+from holdfast.storage_replication.engine.messages import PROTOCOL, Hello
+
+HANDLED = frozenset(
+    {
+        Kind.BEGIN, Kind.WRITE, Kind.ZERO, Kind.FLUSH, Kind.HASH, Kind.SETTLED, Kind.CLEAN,
+        Kind.PING, Kind.RESIZE,
+    }
+)  # fmt: skip
+
+
+def parse(payload: bytes) -> Hello | None:
+    """None: that is no HELLO."""
+    try:
+        return msgspec.msgpack.decode(payload, type=Hello)
+    except msgspec.DecodeError:
+        return None
+
+
+def refusal(disk: MemberDisk, epoch: int, told: Hello | None) -> str:
+    """Why this primary is not accepted; empty if it is."""
+    own = disk.superblock
+    if told is None:
+        return "its HELLO makes no sense"
+    if told.protocol != PROTOCOL:
+        return f"it speaks protocol {told.protocol}, this node {PROTOCOL}: upgrade the older one"
+    if told.uuid != own.uuid:
+        return f"it serves volume {told.uuid}, this is a member of {own.uuid}: check the addresses"
+    if told.member != own.member or told.primary == own.member:
+        return f"{told.primary} takes this node for {told.member}, it is {own.member}"
+    if told.size <= 0:
+        return "its volume has no size"
+    if epoch < own.epoch:
+        return f"epoch {epoch} is past: {own.primary} is primary at epoch {own.epoch}"
+    if epoch == own.epoch and told.primary != own.primary:
+        return f"epoch {epoch} belongs to {own.primary}"
+    return ""
+
+
+def accept(disk: MemberDisk, epoch: int, told: Hello, enlarge: Callable[[int], None]) -> str:
+    """Durably, before anything of it is applied (V2). Why not, if the size cannot be. OSError."""
+    disk.change(epoch=epoch, primary=told.primary)
+    try:
+        grow(disk, told.size, enlarge)
+    except OSError as error:
+        return f"cannot grow to {told.size} bytes: {error.strerror}; enlarge the file or device"
+    return ""
+
+
+def grow(disk: MemberDisk, size: int, enlarge: Callable[[int], None]) -> None:
+    """To at least `size` bytes. Raises OSError."""
+    if size > disk.superblock.size:
+        if disk.file.size < size:
+            enlarge(size)
+        disk.grow(size)

@@ -1,0 +1,137 @@
+"""What primary and replica say to each other. Strict: whatever is wrong ends the connection."""
+
+import struct
+import zlib
+from enum import IntEnum
+
+import msgspec
+
+from holdfast.errors import HoldfastError
+
+_HEADER = struct.Struct("!4sBBHQQQIII")
+# magic, kind, flags, zero, epoch, sequence, offset, length, bytes of payload, checksum
+SIZE = _HEADER.size
+_CHECKED = SIZE - 4
+_MAGIC = b"HFv1"
+MAX_PAYLOAD = 1 << 20
+"""Bytes; longer writes are sent in pieces."""
+MAX_LENGTH = 64 << 20
+"""Bytes of one ZERO; longer ones are sent in pieces."""
+
+
+class Kind(IntEnum):
+    """`→` primary to replica, `←` replica to primary. Sequence numbers are the primary's."""
+
+    HELLO = 1  # → who I am, at which epoch
+    WELCOME = 2  # ← what I have
+    REFUSED = 3  # ← epoch: the highest I know; payload: why
+    BEGIN = 4  # → comparing begins; IN_PLACE: the record counts on you
+    WRITE = 5  # →
+    ZERO = 6  # → PUNCH: it may free the space
+    FLUSH = 7  # → make durable what came before
+    APPLIED = 8  # ← everything up to `sequence`
+    FLUSHED = 9  # ← everything up to `sequence`
+    HASH = 10  # → tell the checksums of the blocks there; VERIFY: for the background compare
+    HASHES = 11  # ← they
+    SETTLED = 12  # → you are as I am, and count: drop your undo log
+    CLEAN = 13  # → everybody has made durable what came up to `sequence`
+    PING = 14  # →
+    PONG = 15  # ←
+    RESIZE = 16  # → grow to `offset` bytes
+    RESIZED = 17  # ← I did
+
+
+IN_PLACE = 1
+VERIFY = 1
+PUNCH = 1
+_FLAGS = {Kind.BEGIN: IN_PLACE, Kind.HASH: VERIFY, Kind.HASHES: VERIFY, Kind.ZERO: PUNCH}
+_WITH_PAYLOAD = frozenset({Kind.HELLO, Kind.WELCOME, Kind.REFUSED, Kind.WRITE, Kind.HASHES})
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+class FrameError(HoldfastError):
+    """What came is no frame: close the connection."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            problem,
+            place="replication connection",
+            cure="both sides must run the same version of Holdfast; if they do, check the network",
+        )
+
+
+class Frame(msgspec.Struct, gc=False):
+    """A header, checked."""
+
+    kind: Kind
+    flags: int
+    epoch: int
+    sequence: int
+    offset: int
+    length: int
+
+
+def encode(
+    kind: Kind,
+    epoch: int,
+    sequence: int = 0,
+    *,
+    offset: int = 0,
+    length: int = 0,
+    payload: bytes | memoryview = b"",
+    flags: int = 0,
+) -> bytes:
+    """The header of a frame; the payload is sent behind it."""
+    size = len(payload)
+    bare = _HEADER.pack(_MAGIC, kind, flags, 0, epoch, sequence, offset, length, size, 0)[:_CHECKED]
+    checksum = zlib.crc32(payload, zlib.crc32(bare))
+    return bare + checksum.to_bytes(4, "big")
+
+
+class Parser:
+    """Bytes in, frames out. Holds at most one incomplete frame."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[tuple[Frame, bytes]]:
+        """The frames that are complete now. Raises FrameError; then nothing may follow."""
+        buffer = self._buffer
+        buffer += data
+        found: list[tuple[Frame, bytes]] = []
+        start, end = 0, len(buffer)
+        while end - start >= SIZE:
+            frame, size, checksum = _header(buffer, start)
+            if end - start - SIZE < size:
+                break
+            body = start + SIZE
+            payload = bytes(memoryview(buffer)[body : body + size])
+            bare = memoryview(buffer)[start : start + _CHECKED]
+            if zlib.crc32(payload, zlib.crc32(bare)) != checksum:
+                bare.release()
+                raise FrameError(f"{frame.kind.name}: wrong checksum")
+            bare.release()
+            found.append((frame, payload))
+            start = body + size
+        del buffer[:start]
+        return found
+
+
+def _header(buffer: bytearray, start: int) -> tuple[Frame, int, int]:
+    magic, number, flags, zero, epoch, sequence, offset, length, size, checksum = (
+        _HEADER.unpack_from(buffer, start)
+    )
+    kind = _KINDS.get(number)
+    if magic != _MAGIC or zero or kind is None:
+        raise FrameError("not a frame of this protocol")
+    if flags & ~_FLAGS.get(kind, 0):
+        raise FrameError(f"{kind.name}: unknown flags {flags:#x}")
+    if size > MAX_PAYLOAD or length > MAX_LENGTH or offset + length > 1 << 63:
+        raise FrameError(f"{kind.name}: {size} bytes for {length} at {offset} are too many")
+    if size and kind not in _WITH_PAYLOAD:
+        raise FrameError(f"{kind.name}: carries no payload, {size} bytes came")
+    if kind is Kind.WRITE and size != length:
+        raise FrameError(f"WRITE: {size} bytes for {length}")
+    if kind in (Kind.WRITE, Kind.ZERO, Kind.HASH) and length == 0:
+        raise FrameError(f"{kind.name}: of nothing")
+    return Frame(kind, flags, epoch, sequence, offset, length), size, checksum

@@ -1,0 +1,325 @@
+"""Who takes part: from the handshake to the in-sync set and back.
+
+A peer is fed only between BEGIN and the loss of its link; at any other time its dirty map grows.
+The record is asked before anything is acknowledged without a member that it counts on (V3), and
+before a member is counted on, what was acknowledged before is durable there.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from holdfast.storage_replication.engine import handshake
+from holdfast.storage_replication.engine.frames import IN_PLACE, VERIFY, Frame, Kind
+from holdfast.storage_replication.engine.messages import Refusal
+from holdfast.storage_replication.engine.peer import Peer, Phase
+from holdfast.storage_replication.engine.ports import (
+    Deposed,
+    Frozen,
+    MemberJoined,
+    MemberLost,
+    MemberRefused,
+    Ports,
+    ResyncDone,
+    ResyncStarted,
+    Settings,
+    Thawed,
+)
+from holdfast.storage_replication.engine.resync import Resync
+from holdfast.storage_replication.engine.stream import Stream
+from holdfast.storage_replication.interfaces import Link
+
+
+class Membership:
+    """`changed` is called when more may be acknowledged, or less has to be waited for."""
+
+    def __init__(
+        self, stream: Stream, ports: Ports, settings: Settings, changed: Callable[[], None]
+    ) -> None:
+        self._stream, self._ports, self._settings = stream, ports, settings
+        self._changed = changed
+        self._ticket = 0
+        self.peers = stream.peers
+        self.counting: list[Peer] = []
+        """Every acknowledgement waits for them."""
+        self.following: list[Peer] = []
+        """Async, counted on: they bound what may be lost."""
+        self.blocked = False
+        """One that counts does not have everything: nothing is acknowledged, new writes wait."""
+        self.deposed = 0
+        """The higher epoch that somebody else has; 0: nobody has."""
+
+    def recount(self) -> None:
+        """To be called when a phase, or what counts, has changed."""
+        self._stream.sort()
+        self.counting = [p for p in self.peers.values() if p.counts and p.lag is None]
+        self.following = [p for p in self.peers.values() if p.counts and p.lag is not None]
+        missing = [p.name for p in self.counting if not p.caught_up]
+        blocked = bool(missing or self.deposed)
+        if blocked != self.blocked:
+            self.blocked = blocked
+            self._ports.report(Frozen(missing) if blocked else Thawed())
+        self._stream.relieve()
+        self._changed()
+
+    def committed(self) -> int:
+        """Up to here everybody has applied who counts. Not to be asked while `blocked`."""
+        if len(self.counting) == 1:
+            return self.counting[0].applied
+        return min((peer.applied for peer in self.counting), default=self._stream.seq)
+
+    def flushed(self) -> int:
+        """Up to here all is durable, here and at everybody who counts."""
+        if self.blocked:
+            return -1
+        return min(self._stream.synced, *(peer.flushed for peer in self.counting), 1 << 62)
+
+    def exceeded(self, now: float) -> bool:
+        """Whether an async member is over its bound."""
+        return any(peer.lag is not None and peer.lag.exceeded(now) for peer in self.following)
+
+    # What the process tells.
+
+    def link_up(self, name: str, link: Link) -> None:
+        """A connection to a member is open."""
+        peer = self.peers.get(name)
+        if peer is None or self.deposed:
+            link.close()
+            return
+        if peer.link is not None:
+            self.lose(peer, "it connected anew")
+        now = self._ports.now()
+        peer.link, peer.heard_at, peer.pinged_at = link, now, now
+        peer.phase = Phase.GREETING
+        self._stream.sort()
+        handshake.hello(self._stream, peer)
+
+    def link_down(self, name: str, link: Link) -> None:
+        """It is gone; whatever was on its way is lost."""
+        peer = self.peers.get(name)
+        if peer is not None and peer.link is link:
+            self.lose(peer, "connection lost")
+
+    def lose(self, peer: Peer, reason: str) -> None:
+        """Go on without it, once the record says so."""
+        if peer.link is not None:
+            peer.link.close()
+        peer.link, peer.verify = None, None
+        was = peer.phase
+        peer.phase, peer.resync = Phase.AWAY, None
+        # It may lack, or not have made durable, whatever is active.
+        handshake.mark_active(self._stream, peer)
+        if peer.settling and peer.asked is None and was is not Phase.RECONCILING:
+            peer.counts = False  # the record was not asked yet
+        peer.settling = 0
+        if was is not Phase.GREETING:
+            self._ports.report(MemberLost(peer.name, reason))
+        if peer.counts:
+            self.ask(peer, False)
+        self.recount()
+
+    def received(self, name: str, link: Link, frame: Frame, payload: bytes) -> None:
+        """A frame came from a member."""
+        peer = self.peers.get(name)
+        if peer is None or peer.link is not link:
+            return
+        peer.heard_at = self._ports.now()
+        if frame.kind is Kind.REFUSED:
+            self._refused(peer, frame, payload)
+            return
+        if frame.epoch != self._stream.epoch:
+            self.lose(peer, f"answered for epoch {frame.epoch}")
+            return
+        match frame.kind:
+            case Kind.APPLIED if frame.sequence > peer.applied:
+                peer.applied = min(frame.sequence, self._stream.seq)
+                if peer.lag is not None:
+                    peer.lag.applied(peer.applied)
+                self._changed()
+            case Kind.FLUSHED if frame.sequence > peer.flushed:
+                self._flushed(peer, min(frame.sequence, self._stream.seq))
+            case Kind.WELCOME if peer.phase is Phase.GREETING:
+                self._welcomed(peer, payload)
+            case Kind.HASHES:
+                self._hashes(peer, frame, payload)
+            case Kind.RESIZED:
+                peer.size = max(peer.size, frame.offset)
+                self._changed()
+            case Kind.APPLIED | Kind.FLUSHED | Kind.PONG:
+                pass
+            case _:
+                self.lose(peer, f"sent {frame.kind.name} while {peer.phase.value}")
+
+    # From WELCOME to SETTLED.
+
+    def _welcomed(self, peer: Peer, payload: bytes) -> None:
+        welcome = handshake.welcome(self._stream, peer, payload)
+        if welcome is None:
+            self.lose(peer, "its WELCOME makes no sense")
+            return
+        # In place only what is consistent in any mixture: a member that has all that was
+        # acknowledged. An async one is not, nor one that lost its memory after we fed it.
+        in_place = peer.lag is None and (welcome.intact or not peer.seen)
+        if peer.counts and not in_place:
+            peer.phase = Phase.WAITING
+            if peer.asked is not False:
+                self.ask(peer, False)
+            self.recount()
+        else:
+            self._begin(peer)
+
+    def _begin(self, peer: Peer) -> None:
+        in_place = peer.counts
+        peer.phase = Phase.RECONCILING if in_place else Phase.RESYNCING
+        peer.seen = True
+        peer.applied = peer.flushed = self._stream.seq  # what came before is in its dirty map
+        disk = self._stream.disk
+        peer.resync = Resync(
+            peer.dirty, disk.geometry, disk.superblock.size, self._settings.resync_window
+        )
+        self._stream.send(peer, Kind.BEGIN, flags=IN_PLACE if in_place else 0)
+        self._ports.report(ResyncStarted(peer.name, peer.resync.progress.total, in_place))
+        self.recount()
+        self.pump(peer)
+
+    def pump(self, peer: Peer) -> None:
+        """Ask for more checksums, as far as window and speed allow."""
+        resync = peer.resync
+        if resync is None:
+            return
+        unlimited = peer.phase is Phase.RECONCILING
+        while (wanted := resync.next(unlimited)) is not None:
+            self._stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1])
+        if resync.exhausted:
+            self._settle(peer)
+        elif resync.checkpoint_due(self._settings.checkpoint):
+            resync.checkpoint(self._stream.barrier())
+
+    def _hashes(self, peer: Peer, frame: Frame, payload: bytes) -> None:
+        disk = self._stream.disk
+        try:
+            if frame.flags & VERIFY:
+                known = peer.verify is None or peer.verify.answer(frame.offset, payload)
+                parts = []
+            else:
+                found = peer.resync and peer.resync.answer(frame.offset, payload, disk.file.pread)
+                known, parts = found is not None, found or []
+        except OSError as error:
+            disk.fail(error.errno or 5)
+            return
+        if not known:
+            self.lose(peer, "sent checksums that nobody asked for")
+            return
+        for offset, data in parts:
+            self._stream.send(peer, Kind.WRITE, offset=offset, length=len(data), payload=data)
+        self.pump(peer)
+
+    def _settle(self, peer: Peer) -> None:
+        """Nothing is left to compare: a last flush. One that did not count is waited for from here
+        on, so that nothing is acknowledged without it between this flush and the record."""
+        if peer.settling or peer.leaving:
+            return
+        peer.settling = self._stream.seq + 1
+        peer.counts = True
+        self.recount()
+        self._stream.barrier()
+
+    def _flushed(self, peer: Peer, seq: int) -> None:
+        peer.flushed = seq
+        peer.applied = max(peer.applied, seq)
+        if peer.lag is not None:
+            peer.lag.applied(seq)
+        if peer.resync is not None:
+            peer.resync.flushed(seq)
+        if peer.settling and seq >= peer.settling:
+            if peer.phase is Phase.RECONCILING:
+                self._join(peer)
+            elif peer.asked is None:
+                self.ask(peer, True)
+        self._stream.relieve()
+        self._changed()
+
+    def _join(self, peer: Peer) -> None:
+        """It has everything, and the record counts on it."""
+        sent = peer.resync.sent if peer.resync is not None else 0
+        peer.phase, peer.resync, peer.settling = Phase.STREAMING, None, 0
+        peer.dirty.fill(False)
+        self._stream.send(peer, Kind.SETTLED)
+        self._ports.report(ResyncDone(peer.name, sent))
+        self._ports.report(MemberJoined(peer.name))
+        self.recount()
+
+    # The record.
+
+    def ask(self, peer: Peer, counts: bool) -> None:
+        """Ask for the record to be changed; a later question overrules an earlier one."""
+        self._ticket += 1
+        peer.asked, peer.ticket = counts, self._ticket
+        peer.ask_at = self._ports.now() + self._settings.ask_again
+        self._ports.ask(peer.name, counts, self._ticket)
+
+    def agreed(self, name: str, counts: bool, ticket: int) -> None:
+        """The record says so now."""
+        peer = self.peers.get(name)
+        if peer is None or peer.ticket != ticket or peer.asked is not counts:
+            return
+        peer.asked = None
+        if counts:
+            if peer.settling:
+                self._join(peer)
+            return
+        if peer.lag is not None:
+            peer.lag.clear()
+        peer.counts = False
+        if peer.leaving:
+            self._forget(peer)
+            return
+        match peer.phase:
+            case Phase.WAITING:
+                self._begin(peer)
+            case Phase.RECONCILING:
+                # Halfway, and not counted on any more: from now on behind an undo log.
+                self.lose(peer, "taken out while it was compared")
+            case Phase.STREAMING:
+                self._settle(peer)
+            case _:
+                self.recount()
+
+    def leave(self, name: str) -> None:
+        """Take a member out for good: first of the record, then from here. Raises OSError."""
+        peer = self.peers.get(name)
+        if peer is None:
+            return
+        peer.leaving = True
+        if peer.counts:
+            self.ask(peer, False)
+        else:
+            self._forget(peer)
+
+    def _forget(self, peer: Peer) -> None:
+        if peer.link is not None:
+            peer.link.close()
+        del self.peers[peer.name]
+        disk = self._stream.disk
+        disk.change(maps={m: e for m, e in disk.superblock.maps.items() if m != peer.name})
+        disk.store.remove(f"dirty.{peer.name}")
+        self.recount()
+
+    def refused(self, name: str, ticket: int, reason: str) -> None:
+        """The record may or may not have changed. It is asked again after a while."""
+        peer = self.peers.get(name)
+        if peer is not None and peer.ticket == ticket and peer.asked is not None:
+            peer.ask_at = self._ports.now() + self._settings.ask_again
+            peer.refusal = reason
+
+    def _refused(self, peer: Peer, frame: Frame, payload: bytes) -> None:
+        try:
+            reason = msgspec.msgpack.decode(payload, type=Refusal).reason
+        except msgspec.DecodeError:
+            reason = "it gave no reason"
+        peer.refusal = reason
+        if frame.epoch > self._stream.epoch:
+            self.deposed = frame.epoch
+            self._ports.report(Deposed(frame.epoch))
+        self._ports.report(MemberRefused(peer.name, reason))
+        self.lose(peer, reason)

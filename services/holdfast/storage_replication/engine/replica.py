@@ -1,0 +1,308 @@
+"""A member that follows a primary.
+
+Frames are taken in order. One that changes data waits until its extents are active and, in a
+resync, what it overwrites is in the undo log: both durable. Others wait behind it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from holdfast.storage_replication.disk.member import MemberDisk
+from holdfast.storage_replication.engine import accepting
+from holdfast.storage_replication.engine.digests import digests
+from holdfast.storage_replication.engine.frames import IN_PLACE, PUNCH, Frame, Kind, encode
+from holdfast.storage_replication.engine.handshake import pack_active
+from holdfast.storage_replication.engine.messages import Refusal, Welcome
+from holdfast.storage_replication.engine.ports import DiskFailed, Event, FallbackLost
+from holdfast.storage_replication.interfaces import Link
+
+MAX_QUEUE = 256 << 20
+_BATCH = 256
+"""Chunks saved at a time."""
+
+
+class Replica:
+    """Driven as engine/DESIGN.md says. `enlarge` makes the data file larger; raises OSError."""
+
+    def __init__(
+        self,
+        disk: MemberDisk,
+        report: Callable[[Event], None],
+        enlarge: Callable[[int], None],
+    ) -> None:
+        self.disk = disk
+        self._report, self._enlarge = report, enlarge
+        self._link: Link | None = None
+        self._begun = False
+        self._life = 0
+        """Rises with each primary that is accepted; what began in an earlier one is void."""
+        self._queue: deque[tuple[Frame, bytes]] = deque()
+        self._queued = 0
+        self._gated = False
+        self._applied = self._told = 0
+        disk.on_failure = self._failed
+
+    def frame_received(self, link: Link, frame: Frame, payload: bytes) -> None:
+        """In the order of arrival; `acknowledge` comes after each batch."""
+        if self.disk.failed:
+            link.close()
+        elif frame.kind is Kind.HELLO:
+            self._hello(link, frame, payload)
+        elif link is not self._link:
+            link.close()  # of a primary that another one has replaced
+        elif not self._acceptable(frame):
+            self._drop()
+        else:
+            self._queue.append((frame, payload))
+            self._queued += len(payload)
+            if not self._gated:
+                self._run()
+
+    def link_down(self, link: Link) -> None:
+        """It is gone; what it brought and was not applied is dropped: nobody was told otherwise."""
+        if link is self._link:
+            self._drop()
+
+    def acknowledge(self) -> None:
+        """Tell the primary what was applied since it was told last."""
+        if self._applied > self._told and self._link is not None:
+            self._told = self._applied
+            self._send(Kind.APPLIED, self._applied)
+
+    def close(self) -> None:
+        """Leave the role."""
+        self._drop()
+
+    # The handshake.
+
+    def _hello(self, link: Link, frame: Frame, payload: bytes) -> None:
+        hello = accepting.parse(payload)
+        try:
+            reason = accepting.refusal(self.disk, frame.epoch, hello)
+            if not reason and hello is not None:
+                reason = accepting.accept(self.disk, frame.epoch, hello, self._enlarge)
+        except OSError as error:
+            self.disk.fail(error.errno or 5)
+            link.close()
+            return
+        if reason or hello is None:
+            told = msgspec.msgpack.encode(Refusal(reason=reason))
+            link.send(encode(Kind.REFUSED, self.disk.superblock.epoch, payload=told), told)
+            return
+        self._drop()
+        self._link = link
+        self.disk.activity.limit = 0  # the primary's bound is ours
+        self.disk.activity.unsettle()
+        own = self.disk.superblock
+        # The volume of a primary that died while it grew may be smaller than ours.
+        count = own.geometry.extents(hello.size)
+        active = pack_active([e for e in self.disk.activity.active if e < count], count)
+        welcome = Welcome(intact=own.intact, resyncing=own.resyncing, active=active)
+        self._send(Kind.WELCOME, 0, payload=msgspec.msgpack.encode(welcome))
+
+    def _drop(self) -> None:
+        self._life += 1
+        self._queue.clear()
+        self._queued = 0
+        self._gated = self._begun = False
+        self._applied = self._told = 0
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def _acceptable(self, frame: Frame) -> bool:
+        return (
+            frame.epoch == self.disk.superblock.epoch
+            and frame.kind in accepting.HANDLED
+            and (frame.kind is Kind.RESIZE or self._within(frame))
+            and (self._begun or frame.kind in (Kind.BEGIN, Kind.PING))
+            and self._queued <= MAX_QUEUE
+        )
+
+    def _within(self, frame: Frame) -> bool:
+        return frame.offset + frame.length <= self.disk.superblock.size
+
+    # Frames, in order.
+
+    def _run(self) -> None:
+        """Take frames until there are none, or one has to wait."""
+        queue = self._queue
+        try:
+            while queue and not self._gated and not self.disk.failed:
+                frame, payload = queue[0]
+                changes = frame.kind is Kind.WRITE or frame.kind is Kind.ZERO
+                if changes and not self._prepared(frame):
+                    self._prepare()
+                    continue
+                queue.popleft()
+                self._queued -= len(payload)
+                self._take(frame, payload)
+        except OSError as error:
+            self.disk.fail(error.errno or 5)
+
+    def _take(self, frame: Frame, payload: bytes) -> None:
+        file = self.disk.file
+        match frame.kind:
+            case Kind.WRITE:
+                file.pwrite(frame.offset, payload)
+                self._touch(frame)
+            case Kind.ZERO:
+                file.zero(frame.offset, frame.length, bool(frame.flags & PUNCH))
+                self._touch(frame)
+            case Kind.FLUSH:
+                self._applied = max(self._applied, frame.sequence)
+                life = self._life
+                file.sync(lambda error: self._flushed(life, frame.sequence, error))
+            case Kind.HASH:
+                found = digests(file.pread(frame.offset, frame.length), self.disk.geometry.block)
+                self._send(
+                    Kind.HASHES, frame.sequence, offset=frame.offset, payload=found,
+                    flags=frame.flags,
+                )  # fmt: skip
+            case Kind.BEGIN:
+                self._begin(bool(frame.flags & IN_PLACE))
+            case Kind.SETTLED:
+                self._settled(frame.sequence)
+            case Kind.CLEAN:
+                self.disk.activity.clean(frame.sequence)
+            case Kind.RESIZE:
+                accepting.grow(self.disk, frame.offset, self._enlarge)
+                self._send(Kind.RESIZED, frame.sequence, offset=frame.offset)
+            case _:
+                self._send(Kind.PONG, frame.sequence)
+
+    def _touch(self, frame: Frame) -> None:
+        active, extent = self.disk.activity.active, self.disk.geometry.extent
+        last = (frame.offset + frame.length - 1) // extent
+        for index in range(frame.offset // extent, last + 1):
+            active[index] = max(active.get(index, 0), frame.sequence)
+        self._applied = max(self._applied, frame.sequence)
+
+    def _flushed(self, life: int, seq: int, error: int) -> None:
+        if error:
+            self.disk.fail(error)
+        elif life == self._life:
+            self._told = max(self._told, seq)
+            self._send(Kind.FLUSHED, seq)
+
+    def _begin(self, in_place: bool) -> None:
+        disk = self.disk
+        self._begun = True
+        if in_place:
+            # The record counts on us: a resync that was under way is complete.
+            disk.change(resyncing=False, fallback=False)
+            disk.drop_undo()
+        elif not disk.superblock.resyncing:
+            # What we may go back to must itself survive a power loss.
+            self._gated = True
+            life = self._life
+            disk.file.sync(lambda error: self._consistent(life, error))
+
+    def _consistent(self, life: int, error: int) -> None:
+        disk = self.disk
+        if error:
+            disk.fail(error)
+        elif life == self._life and not disk.failed:
+            try:
+                disk.drop_undo()
+                disk.change(resyncing=True, fallback=True, resyncs=disk.superblock.resyncs + 1)
+                disk.open_undo()
+            except OSError as failed:
+                disk.fail(failed.errno or 5)
+                return
+            self._gated = False
+            self._run()
+            self.acknowledge()
+
+    def _settled(self, seq: int) -> None:
+        self.disk.change(resyncing=False, fallback=False, intact=True)
+        self.disk.drop_undo()
+        self.disk.activity.settle(seq)
+
+    # What must be durable first.
+
+    def _prepared(self, frame: Frame) -> bool:
+        active, extent = self.disk.activity.active, self.disk.geometry.extent
+        last = frame.offset + frame.length - 1
+        for index in range(frame.offset // extent, last // extent + 1):
+            if index not in active:
+                return False
+        undo, chunk = self.disk.undo, self.disk.geometry.chunk
+        return undo is None or all(
+            index in undo.saved for index in range(frame.offset // chunk, last // chunk + 1)
+        )
+
+    def _prepare(self) -> None:
+        """For all that waits, so that one sync serves many."""
+        extents: dict[int, None] = {}
+        chunks: dict[int, None] = {}
+        geometry = self.disk.geometry
+        for frame, _ in self._queue:
+            if frame.kind not in (Kind.WRITE, Kind.ZERO):
+                continue
+            if chunks and len(chunks) >= _BATCH:
+                break
+            last = frame.offset + frame.length - 1
+            extents |= dict.fromkeys(
+                range(frame.offset // geometry.extent, last // geometry.extent + 1)
+            )
+            chunks |= dict.fromkeys(
+                range(frame.offset // geometry.chunk, last // geometry.chunk + 1)
+            )
+        self._gated = True
+        life = self._life
+        self.disk.activity.activate(extents, lambda: self._activated(life, list(chunks)))
+
+    def _activated(self, life: int, chunks: list[int]) -> None:
+        if life != self._life or self.disk.failed:
+            return
+        undo = self.disk.undo
+        new = [c for c in chunks if undo is not None and c not in undo.saved]
+        try:
+            if undo is None or not new:
+                self._open_gate(life, 0)
+            elif not undo.room_for(len(new)):
+                self._lose_fallback()
+                self._open_gate(life, 0)
+            else:
+                size = self.disk.superblock.size
+                step = self.disk.geometry.chunk
+                old = {c: self._old(c * step, min(step, size - c * step)) for c in new}
+                undo.save(old, lambda error: self._open_gate(life, error))
+        except OSError as error:
+            self.disk.fail(error.errno or 5)
+
+    def _old(self, offset: int, length: int) -> bytes:
+        return bytes(self.disk.file.pread(offset, length))
+
+    def _lose_fallback(self) -> None:
+        self.disk.change(fallback=False)
+        self.disk.drop_undo()
+        self._report(FallbackLost())
+
+    def _open_gate(self, life: int, error: int) -> None:
+        if life != self._life:
+            return
+        try:
+            if error:
+                self._lose_fallback()
+        except OSError as failed:
+            self.disk.fail(failed.errno or 5)
+            return
+        self._gated = False
+        self._run()
+        self.acknowledge()
+
+    def _send(
+        self, kind: Kind, seq: int, *, offset: int = 0, payload: bytes = b"", flags: int = 0
+    ) -> None:
+        if self._link is not None:
+            epoch = self.disk.superblock.epoch
+            header = encode(kind, epoch, seq, offset=offset, payload=payload, flags=flags)
+            self._link.send(header, payload)
+
+    def _failed(self, error: int) -> None:
+        self._report(DiskFailed(error))
+        self._drop()

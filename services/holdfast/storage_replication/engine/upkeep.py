@@ -1,0 +1,121 @@
+"""What a primary does now and then: pings, time-outs, cleaning, the pace of comparisons."""
+
+from holdfast.storage_replication.engine.asynchronous import Lag
+from holdfast.storage_replication.engine.frames import VERIFY, Kind
+from holdfast.storage_replication.engine.membership import Membership
+from holdfast.storage_replication.engine.peer import Peer, Phase
+from holdfast.storage_replication.engine.ports import Differences, Ports, Settings
+from holdfast.storage_replication.engine.rate import Rate, adjust
+from holdfast.storage_replication.engine.stream import Stream
+from holdfast.storage_replication.engine.verify import Verify
+
+_SAMPLES = 4096
+_BURST = 1.0
+"""Seconds' worth of comparing that may pile up."""
+
+
+class Upkeep:
+    """Driven by `tick`."""
+
+    def __init__(
+        self, stream: Stream, members: Membership, ports: Ports, settings: Settings
+    ) -> None:
+        self._stream, self._members, self._ports = stream, members, ports
+        self._settings = settings
+        self.rate = Rate()
+        self._latencies: list[float] = []
+        self._started = self._ticked = self._adjusted = self._quiet_since = ports.now()
+        self._written = 0
+
+    def latency(self, seconds: float) -> None:
+        """A write took so long."""
+        if len(self._latencies) < _SAMPLES:
+            self._latencies.append(seconds)
+
+    def tick(self) -> None:
+        """About ten times a second."""
+        now = self._ports.now()
+        passed, self._ticked = now - self._ticked, now
+        for peer in list(self._members.peers.values()):
+            self._look_after(peer, now)
+        if now - self._adjusted >= 1.0:
+            self._adjust(now)
+        for peer in list(self._members.peers.values()):
+            self._feed(peer, passed, now)
+        self._tidy(now)
+
+    def verify(self, member: str) -> bool:
+        """Begin to compare a member in the background; False: it does not have everything yet."""
+        peer = self._members.peers[member]
+        if peer.phase is not Phase.STREAMING:
+            return False
+        disk = self._stream.disk
+        peer.verify = Verify(disk.geometry, disk.superblock.size)
+        return True
+
+    def _look_after(self, peer: Peer, now: float) -> None:
+        settings = self._settings
+        if peer.link is not None:
+            if now - peer.heard_at >= settings.member_timeout:
+                self._members.lose(peer, f"silent for {now - peer.heard_at:.1f} s")
+            elif now - peer.pinged_at >= settings.ping_interval:
+                peer.pinged_at = now
+                self._stream.send(peer, Kind.PING)
+        if peer.asked is not None:
+            if now >= peer.ask_at:
+                self._members.ask(peer, peer.asked)
+        elif peer.counts and peer.phase is Phase.AWAY:
+            # Only after a start: whoever is lost later is asked about at once.
+            if now - self._started >= settings.member_timeout:
+                self._members.ask(peer, False)
+        elif peer.lag is not None and peer.counts and not settings.hold_when_behind:
+            self._bound(peer, peer.lag, now)
+
+    def _bound(self, peer: Peer, lag: Lag, now: float) -> None:
+        if lag.exceeded(now):
+            self._members.lose(peer, "behind its bound")
+
+    def _adjust(self, now: float) -> None:
+        self._adjusted = now
+        busy = [p for p in self._members.peers.values() if p.resync is not None]
+        self.rate = adjust(self.rate, self._latencies, bool(busy))
+        self._latencies = []
+        for peer in busy:
+            if peer.resync is not None:
+                peer.resync.progress.tick(now)
+
+    def _feed(self, peer: Peer, passed: float, now: float) -> None:
+        allowance = self.rate.speed * min(passed, _BURST)
+        ceiling = self.rate.speed * _BURST
+        if peer.resync is not None:
+            peer.resync.budget = min(ceiling, peer.resync.budget + allowance)
+            self._members.pump(peer)
+        if peer.verify is not None:
+            peer.verify.progress.tick(now)
+            peer.verify.budget = min(ceiling, peer.verify.budget + allowance)
+            self._verify(peer, peer.verify)
+
+    def _verify(self, peer: Peer, verify: Verify) -> None:
+        disk = self._stream.disk
+        try:
+            while (wanted := verify.next(disk.file.pread)) is not None:
+                offset, length = wanted
+                self._stream.send(peer, Kind.HASH, offset=offset, length=length, flags=VERIFY)
+        except OSError as error:
+            disk.fail(error.errno or 5)
+            return
+        if verify.done:
+            peer.verify = None
+            self._ports.report(Differences(peer.name, verify.ranges))
+
+    def _tidy(self, now: float) -> None:
+        """Extents that are not written to any more become inactive, so that a crash costs less."""
+        stream = self._stream
+        stream.relieve()
+        if stream.written != self._written:
+            self._written, self._quiet_since = stream.written, now
+        elif now - self._quiet_since >= self._settings.idle and stream.disk.activity.active:
+            if stream.safe() < stream.written:
+                self._quiet_since = now
+                stream.barrier()
+            stream.clean()

@@ -1,0 +1,177 @@
+"""Files that forget what was not synced, sector by sector, and machines that die at any step."""
+
+import heapq
+from collections.abc import Callable
+from random import Random
+
+from holdfast.storage_replication.interfaces import Done, Extent
+
+SECTOR = 512
+
+
+class Crashed(BaseException):
+    """The machine whose step this was is dead: nothing after this happens."""
+
+
+class Loop:
+    """Virtual time. Whoever is scheduled at the same time runs in the order of scheduling."""
+
+    def __init__(self, seed: int) -> None:
+        self.now, self.random = 0.0, Random(seed)
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self.steps = 0
+
+    def at(self, delay: float, run: Callable[[], None]) -> None:
+        """Run it after so many seconds."""
+        self._count += 1
+        heapq.heappush(self._queue, (self.now + delay, self._count, run))
+
+    def run(self, until: float) -> None:
+        """Everything up to then."""
+        while self._queue and self._queue[0][0] <= until:
+            self.now, _, run = heapq.heappop(self._queue)
+            self.steps += 1
+            run()
+        self.now = until
+
+
+class Power:
+    """Of one machine: `life` rises with each process, `boot` with each loss of power."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.life, self.boot = 0, 1
+        self.fuse: int | None = None
+        """Steps until the process dies in the middle of what it does."""
+        self.crashed: Callable[[], None] = lambda: None
+
+    def guard(self, work: Callable[[], None]) -> None:
+        """Do it as this machine's process, which may die at any step of it."""
+        try:
+            work()
+        except Crashed:
+            self.crashed()
+
+    def step(self) -> None:
+        """Before and after anything that outlives the process."""
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse <= 0:
+                self.fuse = None
+                raise Crashed
+
+
+class SimFile:
+    """A `BlockFile`. Sectors are written back in any order, at any time; a sync waits for all."""
+
+    def __init__(self, power: Power, size: int) -> None:
+        self._power = power
+        self.memory = bytearray(size)
+        self._disk = bytearray(size)
+        self._cached: dict[int, list[tuple[int, bytes]]] = {}
+        self._writes = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.memory)
+
+    def resize(self, size: int) -> None:
+        """Larger only; what is new is zero."""
+        for area in (self.memory, self._disk):
+            area.extend(bytes(max(0, size - len(area))))
+
+    def pread(self, offset: int, length: int) -> bytes:
+        assert offset + length <= self.size
+        return bytes(self.memory[offset : offset + length])
+
+    def pwrite(self, offset: int, data: bytes | memoryview) -> None:
+        assert offset % SECTOR == 0
+        assert len(data) % SECTOR == 0
+        assert offset + len(data) <= self.size
+        self._power.step()
+        self._writes += 1
+        self.memory[offset : offset + len(data)] = data
+        for start in range(offset, offset + len(data), SECTOR):
+            content = bytes(self.memory[start : start + SECTOR])
+            self._cached.setdefault(start, []).append((self._writes, content))
+        self._power.step()
+
+    def zero(self, offset: int, length: int, punch: bool) -> None:
+        self.pwrite(offset, bytes(length))
+
+    def extents(self, offset: int, length: int) -> list[Extent]:
+        return [(length, False, False)]
+
+    def sync(self, done: Done) -> None:
+        self._power.step()
+        loop, written = self._power.loop, self._writes
+        life, boot = self._power.life, self._power.boot
+
+        def ended() -> None:
+            if boot != self._power.boot:
+                return
+            self._settle(written)
+            if life == self._power.life:
+                self._power.guard(lambda: done(0))
+
+        loop.at(loop.random.choice((0.0005, 0.002, 0.01, 0.05)), ended)
+
+    def lose_power(self) -> None:
+        """Of every sector, the disk has the last synced content or any that came after."""
+        random = self._power.loop.random
+        for start, versions in sorted(self._cached.items()):
+            chosen = random.randrange(len(versions) + 1)
+            if chosen:
+                self._disk[start : start + SECTOR] = versions[chosen - 1][1]
+        self._cached.clear()
+        self.memory[:] = self._disk
+
+    def durable(self) -> bytes:
+        """What a power loss would leave if nothing was written back before its time."""
+        return bytes(self._disk)
+
+    def _settle(self, written: int) -> None:
+        for start in list(self._cached):
+            versions = self._cached[start]
+            synced = [content for number, content in versions if number <= written]
+            if synced:
+                self._disk[start : start + SECTOR] = synced[-1]
+            left = versions[len(synced) :]
+            if left:
+                self._cached[start] = left
+            else:
+                del self._cached[start]
+
+
+class SimStore:
+    """A `Store`: replaces are whole, and durable on return."""
+
+    def __init__(self, power: Power) -> None:
+        self._power = power
+        self.small: dict[str, bytes] = {}
+        self.files: dict[str, SimFile] = {}
+
+    def read(self, name: str) -> bytes | None:
+        return self.small.get(name)
+
+    def replace(self, name: str, data: bytes) -> None:
+        self._power.step()
+        self.small[name] = data
+        self._power.step()
+
+    def open(self, name: str, size: int) -> SimFile:
+        if name not in self.files:
+            self._power.step()
+            self.files[name] = SimFile(self._power, size)
+        self.files[name].resize(size)
+        return self.files[name]
+
+    def remove(self, name: str) -> None:
+        self._power.step()
+        self.files.pop(name, None)
+        self._power.step()
+
+    def lose_power(self) -> None:
+        for _, file in sorted(self.files.items()):
+            file.lose_power()

@@ -1,0 +1,67 @@
+"""The record, and the services that compare-and-set it: late, refusing, stalled, not answering."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holdfast.storage_replication.engine.primary import Primary
+
+if TYPE_CHECKING:
+    from tests.simulation.volumes.machine import Machine
+    from tests.simulation.volumes.world import World
+
+
+@dataclass
+class Record:
+    """As in `ha_volumes`."""
+
+    epoch: int
+    primary: str
+    in_sync: set[str] = field(default_factory=set)
+    following: set[str] = field(default_factory=set)
+
+
+class Service:
+    """Does what it is asked in the order of asking, also after the process that asked died."""
+
+    def __init__(self, world: "World", record: Record) -> None:
+        self.world, self.record = world, record
+        self.stalled_until = 0.0
+        self.trouble = True
+        self._ready: dict[str, float] = {}
+
+    def ask(self, machine: "Machine", member: str, counts: bool, ticket: int) -> None:
+        """Answered perhaps."""
+        loop, random = self.world.loop, self.world.loop.random
+        machine.power.step()
+        epoch, life = machine.process_epoch(), machine.power.life
+        start = max(loop.now, self.stalled_until, self._ready.get(machine.name, 0.0))
+        self._ready[machine.name] = start + random.choice((0.002, 0.01, 0.2))
+        mute = self.trouble and random.random() < 0.05
+        deaf = self.trouble and random.random() < 0.1
+
+        def carry_out() -> None:
+            done = not deaf and self._set(machine.name, epoch, member, counts)
+
+            def answer() -> None:
+                primary = machine.process
+                if life != machine.power.life or not isinstance(primary, Primary) or mute:
+                    return
+                members = primary.members
+                if done:
+                    machine.guard(lambda: members.agreed(member, counts, ticket))
+                else:
+                    machine.guard(lambda: members.refused(member, ticket, "not now"))
+
+            loop.at(0.001, answer)
+
+        loop.at(self._ready[machine.name] - loop.now, carry_out)
+
+    def _set(self, name: str, epoch: int, member: str, counts: bool) -> bool:
+        record = self.record
+        if record.primary != name or record.epoch != epoch:
+            return False
+        kept = record.following if member in self.world.asynchronous else record.in_sync
+        (kept.add if counts else kept.discard)(member)
+        self.world.note(f"record: {member} {'counts' if counts else 'out'}")
+        self.world.count("joined" if counts else "taken out")
+        return True

@@ -1,0 +1,83 @@
+"""Connections: in order, delayed, cut, and lost with everything that was on its way."""
+
+from collections import deque
+from collections.abc import Callable
+
+from holdfast.storage_replication.engine.frames import Frame, Parser
+from tests.simulation.volumes.disks import Loop, Power
+
+Receive = Callable[["End", Frame, bytes], None]
+
+
+class End:
+    """One side of a wire: a `Link` of the process that held it when it was made."""
+
+    def __init__(self, wire: "Wire", power: Power, receive: Receive, down: Callable) -> None:  # type: ignore[type-arg]
+        self.wire, self.power, self.life = wire, power, power.life
+        self.receive, self.down = receive, down
+        self.parser = Parser()
+        self.other: End
+        self.other_name = ""
+        self.outbound: deque[bytes] = deque()
+        self.open = True
+        self.ready = 0.0
+
+    @property
+    def alive(self) -> bool:
+        return self.open and self.life == self.power.life
+
+    def send(self, frame: bytes, payload: bytes | memoryview = b"") -> None:
+        if not self.alive:
+            return
+        self.power.step()
+        self.outbound.append(frame + bytes(payload))
+        loop = self.wire.loop
+        delay = loop.random.choice((0.0002, 0.0005, 0.001, 0.005))
+        self.ready = max(self.ready, loop.now + delay)
+        loop.at(self.ready - loop.now, self._deliver)
+
+    def close(self) -> None:
+        if self.open:
+            self.open = False
+            self.wire.ended(self)
+
+    def _deliver(self) -> None:
+        wire, other = self.wire, self.other
+        if not self.outbound:
+            return
+        if wire.cut():
+            wire.loop.at(0.05, self._deliver)
+            return
+        data = self.outbound.popleft()
+        if not other.alive:
+            return
+        # A stream has no borders: now and then a frame comes in two pieces.
+        half = len(data) // 2 if wire.loop.random.random() < 0.1 else len(data)
+        for part in (data[:half], data[half:]):
+            for frame, payload in other.parser.feed(part) if part else ():
+                if other.alive:
+                    other.receive(other, frame, payload)
+
+
+class Wire:
+    """Between the processes of two machines."""
+
+    def __init__(self, loop: Loop, cut: Callable[[], bool]) -> None:
+        self.loop, self.cut = loop, cut
+
+    def ended(self, end: End) -> None:
+        """One side is gone: what it sent may still arrive, up to a point; then the other knows."""
+        other = end.other
+        left = self.loop.random.randrange(len(end.outbound) + 1)
+        while len(end.outbound) > left:
+            end.outbound.pop()
+        other.outbound.clear()
+
+        def tell() -> None:
+            if self.cut() or end.outbound:
+                self.loop.at(0.05, tell)  # nobody hears of it before the network is back
+            elif other.alive:
+                other.open = False
+                other.down(other)
+
+        self.loop.at(self.loop.random.choice((0.0, 0.001, 0.05)), tell)

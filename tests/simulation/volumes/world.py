@@ -1,0 +1,346 @@
+"""Machines, wires, record, clients: one volume's life on virtual time."""
+
+from collections import Counter
+from random import Random
+
+from holdfast.storage_replication.engine.changes import Growth
+from holdfast.storage_replication.engine.peer import Phase
+from holdfast.storage_replication.engine.ports import Event, Settings
+from holdfast.storage_replication.engine.primary import Primary
+from holdfast.storage_replication.engine.promotion import Other, Promotion, PromotionRefused
+from holdfast.storage_replication.engine.replica import Replica
+from tests.simulation.volumes.clients import Client
+from tests.simulation.volumes.disks import SECTOR, Loop
+from tests.simulation.volumes.history import History, Violation
+from tests.simulation.volumes.machine import Machine
+from tests.simulation.volumes.service import Record, Service
+from tests.simulation.volumes.wires import End, Wire
+
+LEASE = 1.0
+RENEW = 0.25
+SIZE = 128 << 10
+
+
+class World:
+    """`asynchronous`: those members whose record says `following` instead of in sync."""
+
+    def __init__(self, seed: int) -> None:
+        self.loop = Loop(seed)
+        random = Random(f"{seed} world")
+        names = ["a", "b", "c"][: random.choice((2, 2, 3))]
+        self.asynchronous = {names[-1]} if random.random() < 0.25 else set()
+        self.settings = Settings(
+            member_timeout=0.6,
+            ping_interval=0.2,
+            ask_again=0.3,
+            idle=random.choice((0.3, 2.0)),
+            window=random.choice((8 << 10, 1 << 20)),
+            hot_extents=random.choice((1, 2, 4)),
+            resync_window=random.choice((1, 4)),
+            checkpoint=random.choice((1, 4, 1000)),
+            max_lag_bytes=16 << 10,
+            max_lag_seconds=1.0,
+            hold_when_behind=random.random() < 0.3,
+        )
+        undo = random.choice((20 << 10, 1 << 20, 1 << 20))
+        self.figures: Counter[str] = Counter()
+        self.tape: list[str] = []
+        self.cuts: set[frozenset[str]] = set()
+        self.deaf: set[str] = set()
+        self.history = History(SIZE // SECTOR)
+        self.machines = {name: Machine(name, self, SIZE, undo) for name in names}
+        self.service = Service(self, Record(epoch=1, primary="a", in_sync={"a"}))
+        self.lease: dict[str, float] = {}
+        self.reported: Counter[str] = Counter()
+        """The lag of async members when their primary died, in bytes."""
+        self.renewing = True
+        self.moving = False
+        self.orders: dict[int, tuple[bool, int, bool]] = {1: (True, 0, False)}
+        self.growth: Growth | None = None
+        self.client = Client(self)
+        for machine in self.machines.values():
+            machine.start()
+        self._renew()
+
+    def note(self, text: str) -> None:
+        """One line of the story."""
+        self.tape.append(f"{self.loop.now:9.4f} {text}")
+
+    def count(self, what: str) -> None:
+        """It happened, so the seeds prove something about it."""
+        self.figures[what] += 1
+
+    def check(self, holds: bool, promise: str) -> None:
+        """Raises Violation."""
+        if not holds:
+            raise Violation(promise)
+
+    @property
+    def leader(self) -> Primary | None:
+        """The primary that the record names, if its process is one."""
+        machine = self.machines[self.service.record.primary]
+        primary = machine.process
+        if isinstance(primary, Primary) and self.current(machine):
+            return primary
+        return None
+
+    def current(self, machine: Machine) -> bool:
+        """Whether the record says that this machine's process is the primary."""
+        record = self.service.record
+        return machine.name == record.primary and machine.process_epoch() == record.epoch
+
+    # Processes.
+
+    def opened(self, machine: Machine) -> None:
+        """A process has started and read its disk."""
+        disk, record = machine.disk, self.service.record
+        assert disk is not None
+        if record.primary == machine.name and disk.superblock.intact and not self.moving:
+            self.promote(machine)
+        else:
+            machine.follow()
+
+    def promote(self, machine: Machine) -> None:
+        """Give it the role that the record says it has."""
+        record, disk = self.service.record, machine.disk
+        assert disk is not None
+        counted, kept_from, accept = self.orders[record.epoch]
+        if disk.superblock.epoch == record.epoch and disk.superblock.primary == machine.name:
+            counted, kept_from = True, record.epoch
+        intact = disk.superblock.intact
+        others = {
+            name: Other(
+                name in record.in_sync or name in record.following, name in self.asynchronous
+            )
+            for name in self.machines
+            if name != machine.name
+        }
+        order = Promotion(record.epoch, counted, kept_from, others, accept)
+        try:
+            machine.lead(order, self.settings)
+        except PromotionRefused as refused:
+            self.note(f"{machine.name}: {refused.problem}")
+            machine.follow()
+            return
+        self.note(f"{machine.name} leads at {record.epoch}, intact {intact}, sync {record.in_sync}")
+        self.count("promotion")
+        if not intact:
+            self.history.memory_lost()
+            self.count("memory lost")
+        machine.process.renew(self.lease.get(machine.name, 0.0))  # type: ignore[union-attr]
+
+    def process_gone(self, machine: Machine, power: bool) -> None:
+        """It died, and with it what its clients waited for."""
+        self.note(f"{machine.name} dies{', power lost' if power else ''}")
+        self.count("power" if power else "kill")
+        if isinstance(machine.process, Primary):
+            self.count("primary dies")
+            for name in self.asynchronous - {machine.name}:
+                self.reported[name] = self.lag(machine, name)
+            self.client.gone(machine.process)
+
+    def event(self, machine: Machine, event: Event) -> None:
+        """An engine reports."""
+        self.note(f"{machine.name}: {event}")
+        self.count(type(event).__name__)
+
+    def replica_took(self, machine: Machine) -> None:
+        """Remember what the data was when a resync began."""
+        disk = machine.disk
+        if disk is None or not disk.superblock.resyncing:
+            machine.before = None
+        elif machine.before is None or machine.before[0] != disk.superblock.resyncs:
+            # Taken when the undo log is empty: nothing was overwritten yet.
+            if disk.undo is not None and not disk.undo.saved:
+                machine.before = disk.superblock.resyncs, bytes(machine.data.memory)
+            else:
+                machine.before = -1, b""
+
+    def fell_back(self, machine: Machine) -> None:
+        """It has its last consistent state again."""
+        self.note(f"{machine.name} fell back")
+        machine.follow()
+
+    # Connections.
+
+    def connect(self, machine: Machine, primary: Primary) -> None:
+        """A primary connects to whoever can be reached."""
+        for name, peer in list(primary.members.peers.items()):
+            other = self.machines[name]
+            reachable = frozenset((machine.name, name)) not in self.cuts
+            if peer.link is None and reachable and isinstance(other.process, Replica):
+                near, far = self._wire(machine, other)
+                machine.ends.append(near)
+                other.ends.append(far)
+                primary.link_up(name, near)
+
+    def _wire(self, machine: Machine, other: Machine) -> tuple[End, End]:
+        pair = frozenset((machine.name, other.name))
+        wire = Wire(self.loop, lambda: pair in self.cuts)
+        near = End(wire, machine.power, machine.from_replica, machine.replica_gone)
+        far = End(wire, other.power, other.from_primary, other.primary_gone)
+        near.other, far.other = far, near
+        near.other_name, far.other_name = other.name, machine.name
+        return near, far
+
+    # Leases and failovers.
+
+    def _renew(self) -> None:
+        leader = self.service.record.primary
+        machine = self.machines[leader]
+        if self.renewing and not self.moving and leader not in self.deaf:
+            self.lease[leader] = self.loop.now + LEASE
+            primary = machine.process
+            if isinstance(primary, Primary) and self.current(machine):
+                machine.guard(lambda: primary.renew(self.lease[leader]))
+        self.loop.at(RENEW, self._renew)
+
+    def move(self, patience: float = 2.0) -> None:
+        """The decider gives the volume to another member, once the lease of the last is over."""
+        if self.moving:
+            return
+        self.moving = True
+        self.note("the decider moves the volume")
+        give_up = self.loop.now + patience
+
+        def attempt() -> None:
+            record = self.service.record
+            chosen = None
+            if self.loop.now >= self.lease.get(record.primary, 0.0):
+                chosen = self._choose(self.loop.now >= give_up)
+            if chosen is None:
+                self.loop.at(0.1, attempt)
+            else:
+                self._hand_over(*chosen)
+
+        attempt()
+
+    def _choose(self, hurried: bool) -> tuple[Machine, bool] | None:
+        """In sync, and best with its memory; async ones only if loss is accepted."""
+        record = self.service.record
+        ready = [
+            m for m in self.machines.values()
+            if isinstance(m.process, Replica) and m.disk is not None
+        ]  # fmt: skip
+        in_sync = [m for m in ready if m.name in record.in_sync]
+        self.loop.random.shuffle(in_sync)
+        intact = [m for m in in_sync if m.disk is not None and m.disk.superblock.intact]
+        if intact:
+            return intact[0], False
+        lost = {m.name for m in in_sync}
+        if in_sync and (hurried or lost == record.in_sync):
+            return in_sync[0], False
+        following = [m for m in ready if m.name in record.following]
+        if following and hurried:
+            return following[0], True
+        return None
+
+    def _hand_over(self, machine: Machine, loss: bool) -> None:
+        record = self.service.record
+        old = record.primary
+        kept_from = record.epoch if old == machine.name else 0
+        record.epoch += 1
+        record.primary = machine.name
+        self.orders[record.epoch] = (not loss, kept_from, loss)
+        if loss:
+            record.in_sync, record.following = {machine.name}, set()
+            self._accept(machine, self.machines[old])
+        life = machine.power.life
+
+        def act() -> None:
+            self.moving = False
+            self.lease[machine.name] = self.loop.now + LEASE
+            if life == machine.power.life and machine.disk is not None:
+                machine.guard(lambda: self.promote(machine))
+
+        self.loop.at(self.loop.random.choice((0.001, 0.3)), act)
+
+        def tell() -> None:
+            if self.machines[old].process is not None and self.service.record.primary != old:
+                self.machines[old].guard(self.machines[old].demote)
+
+        if old != machine.name:
+            self.loop.at(self.loop.random.choice((0.01, 0.5, 3.0)), tell)
+
+    def lag(self, machine: Machine, member: str) -> int:
+        """What a primary says a member lacks, in bytes; 0: it is no async member of it."""
+        if not isinstance(machine.process, Primary):
+            return 0
+        peer = machine.process.members.peers[member]
+        return peer.lag.bytes if peer.lag is not None else 0
+
+    def _accept(self, machine: Machine, old: Machine) -> None:
+        reported = self.lag(old, machine.name) if old.process else self.reported[machine.name]
+        lost = self.history.accept(bytes(machine.data.memory))
+        size = sum(self.history.sizes.get(write, 0) for write in lost)
+        self.count("loss accepted")
+        self.note(f"{machine.name} lacks {size} bytes, {reported} were reported")
+        assert machine.disk is not None
+        if machine.disk.superblock.intact and isinstance(old.process, Primary | None):
+            self.check(size <= reported, f"async: {size} bytes lost, {reported} were reported")
+
+    # The end.
+
+    def settle(self) -> None:
+        """All trouble is over: everybody comes back, catches up, and is the same."""
+        self.cuts.clear()
+        self.deaf.clear()
+        self.renewing, self.service.trouble, self.service.stalled_until = True, False, 0.0
+        for machine in self.machines.values():
+            machine.power.fuse = None
+        deadline = self.loop.now + 60.0
+        while not self._settled():
+            self.check(self.loop.now < deadline, f"does not settle: {self._standing()}")
+            self.loop.run(self.loop.now + 0.5)
+            if self.leader is None and not self.moving:
+                self.move(0.5)
+        self.note("settled")
+        self._compare()
+
+    def _settled(self) -> bool:
+        leader = self.leader
+        return (
+            leader is not None
+            and not self.moving
+            and all(
+                peer.phase is Phase.STREAMING and peer.counts and peer.asked is None
+                for peer in leader.members.peers.values()
+            )
+            and not self.client.open
+        )
+
+    def _standing(self) -> str:
+        leader = self.leader
+        if leader is None:
+            return f"nobody leads, {self.service.record}"
+        peers = [(p.name, p.phase.value, p.counts, p.asked) for p in leader.members.peers.values()]
+        return f"{peers}, {len(self.client.open)} requests, {self.service.record}"
+
+    def _compare(self) -> None:
+        """Members are the same, durably, and have what was promised."""
+        leader = self.leader
+        ended: list[int] = []
+        assert leader is not None
+        leader.flush(ended.append)
+        self.loop.run(self.loop.now + 2.0)
+        self.check(ended == [0], "the last flush is not answered")
+        datas = {name: bytes(machine.data.memory) for name, machine in self.machines.items()}
+        first = datas[self.service.record.primary]
+        for name, data in datas.items():
+            at = next(
+                (
+                    i
+                    for i in range(0, len(first), SECTOR)
+                    if first[i : i + SECTOR] != data[i : i + SECTOR]
+                ),
+                None,
+            )
+            self.check(
+                at is None,
+                f"{name} differs from the primary at sector {at and at // SECTOR}, settled",
+            )
+            durable = self.machines[name].data.durable()
+            self.check(
+                name in self.asynchronous or durable == data, f"{name} has not made all durable"
+            )
+        self.history.read("at the end", 0, first)

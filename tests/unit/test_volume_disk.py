@@ -1,0 +1,166 @@
+"""What a member keeps beside the data: over real files, torn, rotten, and forgotten."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.storage_replication.disk.bitmap import BITS_PER_PAGE, PAGE, Bitmap, pages_for
+from holdfast.storage_replication.disk.errors import DiskRefused
+from holdfast.storage_replication.disk.files import FolderStore
+from holdfast.storage_replication.disk.geometry import Geometry
+from holdfast.storage_replication.disk.member import create, open_member
+from holdfast.storage_replication.disk.undo import UndoLog
+from tests.simulation.volumes.disks import Loop, Power, SimFile
+
+GEOMETRY = Geometry(extent=32 << 10, chunk=8 << 10, block=1 << 10)
+
+
+class PlainFile:
+    """A `BlockFile` that syncs at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self.size = os.fstat(self._fd).st_size
+
+    def pread(self, offset: int, length: int) -> bytes:
+        return os.pread(self._fd, length, offset)
+
+    def pwrite(self, offset: int, data: bytes | memoryview) -> None:
+        os.pwrite(self._fd, data, offset)
+
+    def zero(self, offset: int, length: int, punch: bool) -> None:
+        self.pwrite(offset, bytes(length))
+
+    def extents(self, offset: int, length: int) -> list[tuple[int, bool, bool]]:
+        return [(length, False, False)]
+
+    def sync(self, done: Callable[[int], None]) -> None:
+        os.fdatasync(self._fd)
+        done(0)
+
+
+def member(folder: Path) -> FolderStore:
+    """A new member of 128 KiB; its data is in `folder/data`."""
+    store = FolderStore(folder, PlainFile)
+    data = store.open("data", 128 << 10)
+    create(store, data, uuid="u", member="a", size=128 << 10, geometry=GEOMETRY)
+    return store
+
+
+def reopen(folder: Path, boot: str = "1") -> object:
+    store = FolderStore(folder, PlainFile)
+    data = store.open("data", 128 << 10)
+    return open_member(store, data, place=str(folder), boot=boot, undo_limit=1 << 20)
+
+
+def test_a_damaged_superblock_is_refused_with_its_name_and_a_cure(tmp_path: Path) -> None:
+    member(tmp_path)
+    path = tmp_path / "superblock"
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(DiskRefused, match=r"superblock: its checksum is wrong\n  cure: "):
+        reopen(tmp_path)
+
+
+def test_data_smaller_than_the_volume_is_refused(tmp_path: Path) -> None:
+    member(tmp_path)
+    os.truncate(tmp_path / "data", 4096)
+    store = FolderStore(tmp_path, PlainFile)
+    with pytest.raises(DiskRefused, match="enlarge"):
+        open_member(store, PlainFile(tmp_path / "data"), place="a", boot="1", undo_limit=1 << 20)
+
+
+def test_a_member_knows_whether_its_memory_survived(tmp_path: Path) -> None:
+    member(tmp_path)
+    assert reopen(tmp_path, "1").superblock.intact  # type: ignore[attr-defined]
+    assert reopen(tmp_path, "1").superblock.intact  # type: ignore[attr-defined]
+    assert not reopen(tmp_path, "2").superblock.intact  # type: ignore[attr-defined]
+    assert not reopen(tmp_path, "2").superblock.intact  # type: ignore[attr-defined]
+
+
+def test_one_that_was_closed_loses_nothing_with_the_power(tmp_path: Path) -> None:
+    member(tmp_path)
+    ended: list[int] = []
+    reopen(tmp_path, "1").close(ended.append)  # type: ignore[attr-defined]
+    assert ended == [0]
+    assert reopen(tmp_path, "2").superblock.intact  # type: ignore[attr-defined]
+
+
+@given(st.sets(st.integers(0, 3 * BITS_PER_PAGE)), st.integers(0, 1000))
+def test_a_bitmap_never_forgets_what_was_saved(bits: set[int], seed: int) -> None:
+    """After a power loss: all that was saved, and nothing that was never set."""
+    loop = Loop(seed)
+    count = 3 * BITS_PER_PAGE + 1
+    file = SimFile(Power(loop), pages_for(count) * PAGE)
+    bitmap = Bitmap(file, count, "x")
+    bitmap.fill(False)
+    ended: list[int] = []
+    bitmap.save(ended.append)
+    loop.run(1.0)
+    saved, later = set(sorted(bits)[::2]), set(sorted(bits)[1::2])
+    for bit in saved:
+        bitmap.set(bit)
+    bitmap.save(ended.append)
+    loop.run(2.0)
+    for bit in later:
+        bitmap.set(bit)
+    bitmap.save(ended.append)
+    file.lose_power()
+    again = Bitmap(file, count, "x")
+    again.load()
+    assert ended == [0, 0]
+    assert saved <= set(again) <= bits
+    assert again.damaged == 0
+    assert again.total() == len(set(again))
+
+
+@given(st.integers(0, 2 * PAGE * 8 - 1))
+def test_a_rotten_page_counts_as_all_set(bit: int) -> None:
+    loop = Loop(0)
+    count = BITS_PER_PAGE + 10
+    file = SimFile(Power(loop), 2 * PAGE)
+    bitmap = Bitmap(file, count, "x")
+    bitmap.fill(False)
+    bitmap.save(lambda _error: None)
+    file.memory[bit >> 3] ^= 1 << (bit & 7)
+    again = Bitmap(file, count, "x")
+    again.load()
+    assert again.damaged == 1
+    expected = range(BITS_PER_PAGE) if bit < PAGE * 8 else range(BITS_PER_PAGE, count)
+    assert list(again) == list(expected)
+
+
+def test_pages_of_another_volume_are_not_believed() -> None:
+    file = SimFile(Power(Loop(0)), PAGE)
+    one = Bitmap(file, 100, "one")
+    one.fill(False)
+    one.save(lambda _error: None)
+    other = Bitmap(file, 100, "other")
+    other.load()
+    assert other.total() == 100
+
+
+@given(st.integers(0, 10_000))
+def test_an_undo_log_has_every_chunk_that_may_have_been_overwritten(seed: int) -> None:
+    """Torn at its end: what was saved is there; what is there was saved or not overwritten."""
+    loop, random = Loop(seed), Random(seed)
+    power = Power(loop)
+    file = SimFile(power, 40 * (GEOMETRY.chunk + 512))
+    log = UndoLog(file, 7, GEOMETRY)
+    safe: dict[int, bytes] = {}
+    for start in range(0, 12, 3):
+        chunks = {c: random.randbytes(GEOMETRY.chunk) for c in range(start, start + 3)}
+        log.save(chunks, lambda _error, chunks=chunks: safe.update(chunks))  # type: ignore[misc]
+        if random.random() < 0.3:
+            break
+        loop.run(loop.now + 1.0)
+    file.lose_power()
+    again = UndoLog(file, 7, GEOMETRY)
+    assert safe.items() <= dict(again.entries()).items()
+    assert UndoLog(file, 8, GEOMETRY).saved == set()
