@@ -33,14 +33,15 @@ test: check
 chaos: $(STAMP)
 	$(BIN)/pytest -m chaos tests/integration
 
-# Clusters on real networks (root, iproute2, nftables); the soak is N random faults, from SEED on.
+# Clusters on real networks (root, iproute2, nftables), two at a time. The soak is N random faults
+# from SEED on, half of them on one network and half on two; JSON=file writes what each showed.
 N ?= 20
 SEED ?= 1
 network: $(STAMP)
-	$(BIN)/pytest -m network tests/network
+	$(BIN)/pytest -n 2 --dist loadfile -m network tests/network
 
 network-soak: $(STAMP)
-	NETWORK_RUNS=$(N) NETWORK_SEED=$(SEED) $(BIN)/pytest -m network tests/network/test_random.py
+	NETWORK_RUNS=$(N) NETWORK_SEED=$(SEED) NETWORK_JSON=$(JSON) $(BIN)/pytest -m network tests/network/test_random.py
 
 # A data path under ordinary NBD clients, file systems and a guest: those whose packages are here
 # (nbdkit libnbd-bin qemu-utils qemu-system-x86 fio e2fsprogs xfsprogs fuse3; root for the mounts).

@@ -35,6 +35,13 @@ class Outcome(msgspec.Struct, kw_only=True):
     owners: str
     note: str = ""
 
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: moves {self.moves} (expected {self.expected}), "
+            f"overlaps {self.overlaps}, longest outage {self.longest_outage:.1f} s; {self.owners}"
+            + (f"; {self.note}" if self.note else "")
+        )
+
 
 OUTCOMES: list[Outcome] = []
 

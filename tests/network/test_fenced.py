@@ -27,7 +27,7 @@ PAST_TTL = 2 * TIMING.ttl
 """Seconds of a cut in which everybody who could act on it has had the time to."""
 STALL, LONGEST_STALL = 4.0, 5.0
 LOSS, LOSSY_FOR = 30, 30.0
-SWITCH_OUTAGE = 20.0
+SWITCH_OUTAGE = 60.0
 
 
 async def test_isolated_owner_is_fenced_and_its_group_moves(fenced: NetworkCluster) -> None:

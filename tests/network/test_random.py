@@ -1,20 +1,24 @@
-"""Random faults, one after another on one cluster: `make network-soak N=20`."""
+"""Random faults, one after another: `make network-soak N=200 SEED=1 JSON=soak.json`."""
 
+import asyncio
 import os
-import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from holdfast.timing import PROFILES
-from tests.network.cluster import WITNESS, NetworkCluster
-from tests.network.scenario import Scene, scenario
+from holdfast.ledger.client import LedgerClient
+from tests.network.lab import LAN, SAN
+from tests.network.running import lab_cluster
+from tests.network.scenario import SETTLE, WRITES, both_seen, next_file, probing
+from tests.network.soak import RUNS_SEEN, Soak, write
+from tests.support.waiting import until
 
 RUNS = int(os.environ.get("NETWORK_RUNS", "0"))
 FIRST = int(os.environ.get("NETWORK_SEED", "1"))
-TTL = PROFILES["standard"].ttl
-SHORT, LONG = (0.5, 4.0), (TTL + 4.0, TTL + 10.0)
-"""Seconds: surely shorter, and surely longer, than what makes a group move."""
+JSON = os.environ.get("NETWORK_JSON", "")
+NETWORKS = ((LAN,), (LAN, SAN))
 
 pytestmark = [
     pytest.mark.network,
@@ -22,49 +26,41 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(not RUNS, reason="set NETWORK_RUNS, or `make network-soak N=20`"),
 ]
-
-Fault = Callable[[NetworkCluster, str], None]
-FAULTS: dict[str, Fault] = {
-    "isolate": lambda cluster, place: cluster.lab.isolate(place),
-    "mute": lambda cluster, place: cluster.lab.mute(place),
-    "deafen": lambda cluster, place: cluster.lab.deafen(place),
-    "freeze": lambda cluster, place: cluster.freeze(place),
-}
-
-
-async def heal(scene: Scene) -> None:
-    """End the fault; what was decided during it still runs its course in `restore`."""
-    scene.cluster.lab.heal()
-    for place in (scene.owner, scene.other, WITNESS):
-        scene.cluster.thaw(place)
+# Odd seeds on one network, even ones on two; all of a kind share a cluster.
+CASES = [
+    pytest.param(networks, seed, id=f"{len(networks)}-{seed}")
+    for number, networks in enumerate(NETWORKS, start=1)
+    for seed in range(FIRST, FIRST + max(RUNS, 1))
+    if seed % 2 == number % 2
+]
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + max(RUNS, 1)))
-async def test_random_fault(fenced: NetworkCluster, seed: int) -> None:
-    dice = random.Random(seed)
-    what = dice.choice([*FAULTS, "loss", "outage"])
-    whom = dice.choice(["owner", "other", WITNESS])
-    long = dice.random() < 0.5
-    lasts = dice.uniform(*(LONG if long else SHORT))
-    percent = dice.randint(5, 30)
-    expect: int | range = 0
-    if long and what in FAULTS and whom == "owner":
-        expect = 1
-    if long and what == "outage":
-        expect = range(2)
-    detail = {"loss": f"{percent} %", "outage": ""}.get(what, whom)
-    name = f"seed {seed}: {what} {detail} {lasts:.1f} s"
-    async with scenario(fenced, name, expect=expect) as scene:
-        match what:
-            case "loss":
-                fenced.lab.lose(percent)
-            case "outage":
-                fenced.lab.outage()
-            case _:
-                places = {"owner": scene.owner, "other": scene.other, WITNESS: WITNESS}
-                FAULTS[what](fenced, places[whom])
-        await scene.last(lasts)
-        if expect == 1:
-            await scene.moved()
-        await heal(scene)
-        await scene.last(TTL)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def soak(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Soak]:
+    """A cluster observed from its first fault to its last; then every promise must be kept."""
+    async with lab_cluster(tmp_path_factory, fenced=True, networks=request.param) as cluster:
+        client = LedgerClient(list(cluster.urls.values()))
+        client.start()
+        try:
+            assert await asyncio.to_thread(client.wait_acknowledged, WRITES, SETTLE)
+            file = next_file(cluster)
+            with probing(cluster, file):
+                await until(lambda: both_seen(file), what="the observer sees the owner")
+                with Soak(cluster, client, file) as made:
+                    yield made
+        finally:
+            report = await asyncio.to_thread(client.finish)
+        assert report.ok, report
+        await cluster.audit()
+
+
+@pytest.mark.parametrize(("soak", "seed"), CASES, indirect=["soak"], scope="module")
+async def test_random_fault(soak: Soak, seed: int) -> None:
+    try:
+        run = await soak.run(seed)
+    finally:
+        if JSON:
+            write(RUNS_SEEN, Path(JSON))
+    assert run.right, str(run)
