@@ -44,6 +44,7 @@ class Connection:
         self.client = Client()
         self._transport = AbortingTransport(self.client, local)
         self._name, self._inbox, self._seed, self._tls = name, inbox, seed, tls
+        self._server = ""
         self._last_error: Exception | None = None
         self._started = self._closing = False
 
@@ -116,7 +117,8 @@ class Connection:
 
     async def _reconnected(self) -> None:
         url = self.client.connected_url
-        _log.info("connected to the bus at %s", url.netloc if url else "?")
+        self._server = url.netloc if url else "?"
+        _log.info("connected to the bus at %s", self._server)
         self.ready.set()
         for callback in self.on_connected:
             callback()
@@ -126,7 +128,7 @@ class Connection:
             return
         self.ready.clear()
         if not self._closing:
-            _log.warning("disconnected from the bus")
+            _log.warning("disconnected from the bus at %s", self._server)
         for waiting in list(self.client._resp_map.values()):
             if not waiting.done():
                 waiting.set_exception(nats.errors.StaleConnectionError())

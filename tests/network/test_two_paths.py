@@ -1,18 +1,22 @@
 """Two networks between all places: one of them lost, in whatever way, is a signal and no more."""
 
 import asyncio
+import contextlib
 import itertools
 
 import pytest
 
+from holdfast import subjects
+from holdfast.bus import BusError
 from holdfast.clock import monotonic
 from holdfast.config.model import PRIMARY
 from holdfast.events.fields import path_probe
 from holdfast.timing import PROFILES
+from holdfast.wire import Begun, GroupRequest, Refused
 from tests.network.cluster import PLACES, NetworkCluster
 from tests.network.lab import LAN, SAN
 from tests.network.scenario import Scene, scenario
-from tests.support.cluster import HOSTS
+from tests.support.cluster import GROUP, HOSTS, eventually
 from tests.support.follower import event
 
 pytestmark = [
@@ -87,6 +91,29 @@ async def test_one_path_lost_for_all_is_a_signal_and_moves_nothing(
         await told(scene, PRIMARY if network == LAN else network)
     nothing_happened(scene)
     assert silence < ROUND_THE_CUT
+
+
+async def test_operator_moves_a_group_while_a_path_is_cut(two_paths: NetworkCluster) -> None:
+    """Orders and compare-and-set take the bus, whose servers find the other path."""
+    await whole(two_paths)
+    async with scenario(
+        two_paths, f"two networks, switchover while {LAN} is cut", expect=1
+    ) as scene:
+        two_paths.lab.cut(LAN)
+        request = GroupRequest(action="switchover", group=GROUP, operator="test")
+
+        async def begun() -> bool:
+            with contextlib.suppress(BusError):
+                subject = subjects.admin("decider")
+                asked = two_paths.operator.request(subject, request, Begun | Refused, timeout=1.0)
+                return isinstance(await asked, Begun)
+            return False
+
+        await eventually(begun, "the request is taken")
+        await scene.moved()
+        scene.note = f"done {monotonic() - scene.faulted:.1f} s after the cut"
+    alarms = event("node_suspected", "lease_lost", "lease_revoked", "leader_lost")
+    assert not [str(seen) for seen in two_paths.follower.since(scene.began) if alarms(seen)]
 
 
 async def test_flapping_path_moves_nothing(two_paths: NetworkCluster) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.network.faults import EVERYWHERE, LONG, ON_ONE_PATH, STALL, draw
 from tests.network.owners import Alive, Answer, Sample, answering, living, moves, overlaps, told
+from tests.network.soak import Run, summary
 
 
 def answers(host: str, pid: int, *at: float, epoch: int = 1) -> list[Sample]:
@@ -67,3 +69,32 @@ def test_a_process_that_wakes_beside_the_next_owner_overlaps() -> None:
         *alive("a", 1, 3.0),
     ]
     assert len(overlaps(living(samples, frozen_too=False))) == 1
+
+
+def test_random_faults_are_of_every_kind_and_only_an_owners_long_one_may_move() -> None:
+    drawn = [draw(seed, networks) for seed in range(400) for networks in (("lan",), ("lan", "san"))]
+    assert {one.kind for one in drawn} == {*EVERYWHERE, *ON_ONE_PATH}
+    assert all(one.lasts == STALL for one in drawn if one.kind == "stall")
+    for one in drawn:
+        assert one.least == 0 or (one.whom == "owner" and one.lasts >= LONG[0])
+        assert one.most == one.least or (one.kind == "outage" and one.lasts >= LONG[0])
+        assert (one.kind in ON_ONE_PATH) == bool(one.network)
+        assert one.network == "" or one.most == 0
+    assert [draw(7, ("lan",)), draw(8, ("lan",))] == [draw(7, ("lan",)), draw(8, ("lan",))]
+    assert any(one.least for one in drawn)
+
+
+def test_the_figures_tell_a_move_that_was_not_needed_from_one_that_was() -> None:
+    calm = next(fault for n in range(99) if (fault := draw(n, ("lan",))).most == 0)
+    moving = next(fault for n in range(99) if (fault := draw(n, ("lan",))).least == 1)
+    runs = [
+        Run(seed=1, networks=1, fault=calm, longest_outage=0.2),
+        Run(seed=2, networks=1, fault=moving, moves=1, longest_outage=9.0),
+        Run(seed=3, networks=1, fault=calm, moves=2, restarts=1, overlaps=1, longest_outage=8.0),
+        Run(seed=4, networks=1, fault=moving),
+    ]
+    assert [run.right for run in runs] == [True, True, False, False]
+    figures = summary(runs)
+    assert (figures.runs, figures.failed, figures.moves) == (4, 2, 3)
+    assert (figures.unneeded_moves, figures.unneeded_restarts, figures.overlaps) == (2, 1, 1)
+    assert figures.longest_outage_without_move == 0.2

@@ -83,6 +83,12 @@ def single() -> ClusterFile:
             "address of its own",
         ),
         (
+            {"beta": {"address": "beta.example", "addresses": {"san": "10.1.0.2"}}},
+            "nodes.beta.address",
+            "`beta.example` is no IP address",
+            "IP address in that network",
+        ),
+        (
             {"networks": {"san": {}, PRIMARY: {}}},
             f"networks.{PRIMARY}",
             "network of `address`",

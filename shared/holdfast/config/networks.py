@@ -1,6 +1,7 @@
 """What can be wrong with the networks of a cluster file. Pure."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from holdfast.config.model import PRIMARY, ClusterFile, Node, Witness
 from holdfast.config.problem import Problem, did_you_mean
@@ -18,6 +19,8 @@ def problems(cluster: ClusterFile) -> Iterator[Problem]:
     for section, places in (("nodes", cluster.nodes), ("witnesses", cluster.witnesses)):
         for name, place in places.items():
             yield from _addresses(cluster, f"{section}.{name}", place)
+            if cluster.networks:
+                yield from _names(f"{section}.{name}", place)
             yield from _twice(f"{section}.{name}", place, taken)
 
 
@@ -39,11 +42,26 @@ def _addresses(cluster: ClusterFile, key: str, place: Node | Witness) -> Iterato
             )
 
 
+def _names(key: str, place: Node | Witness) -> Iterator[Problem]:
+    """A service connects from its address in a network, so a name of several addresses won't do."""
+    for where, address in _given(key, place).items():
+        try:
+            ip_address(address)
+        except ValueError:
+            problem = f"`{address}` is no IP address, which several networks need"
+            cure = "write the place's IP address in that network"
+            yield Problem(key=where, problem=problem, cure=cure)
+
+
+def _given(key: str, place: Node | Witness) -> dict[str, str]:
+    """Every address of a place, by its key."""
+    further = {f"{key}.addresses.{name}": address for name, address in place.addresses.items()}
+    return {f"{key}.address": place.address, **further}
+
+
 def _twice(key: str, place: Node | Witness, taken: dict[tuple[str, int], str]) -> Iterator[Problem]:
     """Two networks with one address are one; what both of two places have, one of them has not."""
-    given = {f"{key}.address": place.address}
-    given |= {f"{key}.addresses.{name}": address for name, address in place.addresses.items()}
-    for where, address in given.items():
+    for where, address in _given(key, place).items():
         other = taken.setdefault((address, place.bus.client_port), where)
         if other != where and not (other.endswith(".address") and where.endswith(".address")):
             yield Problem(
