@@ -8,7 +8,7 @@ are no paths, and all goes over the bus alone.
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Callable, Container, Coroutine, Sequence
 from types import UnionType
 from typing import Any
 
@@ -132,7 +132,7 @@ class Paths:
         ]
         return await self._first(questions)
 
-    async def _first(self, questions: list[Coroutine[Any, Any, Any]]) -> Any:
+    async def _first(self, questions: Sequence[Coroutine[Any, Any, Any]]) -> Any:
         """The first success. The others end by their own deadlines; none is left out of sight."""
         tasks = [asyncio.create_task(question) for question in questions]
         for task in tasks:
