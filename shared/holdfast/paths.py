@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any
 
 import msgspec
+import nats.errors
 
 from holdfast import subjects
 from holdfast.bus import Bus, BusError
@@ -56,6 +57,8 @@ class Path:
             try:
                 await bus.connect()
                 await failed.wait()
+            except (OSError, nats.errors.Error) as error:
+                fail(error)
             finally:
                 self._bus = None
                 await bus.close(CLOSE_WITHIN)
