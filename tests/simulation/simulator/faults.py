@@ -53,7 +53,7 @@ class Faults:
             "old message": (4, self._old_message),
             "trouble at an order": (4, self._trap),
         }
-        self._kinds = kinds
+        self.kinds = kinds
         self._weights = [weight for weight, _ in kinds.values()]
 
     def plan(self) -> None:
@@ -62,7 +62,7 @@ class Faults:
         for _ in range(chance.randint(3, 6)):
             at = chance.uniform(FIRST, LAST)
             for _ in range(chance.choice([1, 1, 2, 3, 4])):
-                (kind,) = chance.choices(list(self._kinds), self._weights)
+                (kind,) = chance.choices(list(self.kinds), self._weights)
                 engine.at(at, self._inject, kind)
                 at = min(LAST, at + chance.uniform(0.0, 4.0))
 
@@ -101,7 +101,7 @@ class Faults:
         self.counts[kind] += 1
         if self._lasting:
             self._world.seen["fault during a fault"] += 1
-        self._kinds[kind][1]()
+        self.kinds[kind][1]()
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         self._lasting += 1
