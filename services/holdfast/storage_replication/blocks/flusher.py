@@ -1,5 +1,6 @@
 """fdatasync beside the event loop: callers that wait share one; a failure is for good."""
 
+import errno
 import logging
 import os
 
@@ -57,7 +58,7 @@ class Flusher:
     def _fail(self, error: OSError) -> None:
         # The kernel reports a page it could not write once, and then takes it for clean: a second
         # fdatasync would succeed and prove nothing.
-        self.failed = error.errno or 5
+        self.failed = error.errno or errno.EIO
         _log.critical(
             "%s: fdatasync failed (%s): what was written since the last flush may be lost; the "
             "volume answers nothing any more. Replace or repair the storage, then start again",

@@ -63,5 +63,4 @@ async def _last_flush(volume: Plain) -> int:
     if error:
         _log.critical("the last flush did not succeed; what was not flushed before may be lost")
         return 3
-    volume.close()
-    return 0
+    return 0  # the process ends here, and with it the lock, also if a thread is still at work

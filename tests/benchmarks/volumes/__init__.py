@@ -1,0 +1,1 @@
+"""What a block path costs, beside others on the same disk."""
