@@ -122,6 +122,25 @@ async def test_extents_are_bounded(backing: Path, monkeypatch: pytest.MonkeyPatc
     file.close()
 
 
+async def test_a_start_sees_the_disk_and_not_what_an_earlier_run_left_in_the_cache(
+    backing: Path,
+) -> None:
+    file = RawFile(backing)
+    file.pwrite(0, b"x" * MIB)
+    assert await ends(file.sync) == (0,)
+    assert bytes(file.peek(0, 4096) or b"") == b"x" * 4096
+    os.posix_fadvise(file._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    if file.peek(0, 4096) is not None:
+        pytest.skip("this file system has no disk behind its cache")
+    assert file.pread(0, 4096) == b"x" * 4096
+    assert file.peek(0, 4096) is not None
+    file.close()
+    again = RawFile(backing)
+    assert again.peek(0, 4096) is None
+    assert again.pread(0, 4096) == b"x" * 4096
+    again.close()
+
+
 class SlowDisk:
     """fdatasync that ends when told, with an error if told."""
 

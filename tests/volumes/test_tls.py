@@ -1,6 +1,7 @@
 """TLS on TCP with the certificates that `holdfast init` makes."""
 
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -10,13 +11,28 @@ import pytest
 
 from holdfast.config.load import load
 from holdfast.console.certificates import issue_missing
-from holdfast.storage_replication.nbd.protocol import CLIENT_FLAGS, GREETING, Option, OptionReply
+from holdfast.storage_replication.nbd.protocol import (
+    CLIENT_FLAGS,
+    GREETING,
+    Command,
+    Option,
+    OptionReply,
+)
 from tests.support.cluster_file import write_cluster_file
 from tests.support.data_path import DataPath, running
-from tests.support.nbd_client import Client, connect, exactly, go, option, option_replies
+from tests.support.nbd_client import (
+    Client,
+    connect,
+    exactly,
+    go,
+    option,
+    option_replies,
+    request,
+)
 from tests.volumes.tools import need, run
 
 pytestmark = [pytest.mark.volumes, pytest.mark.timeout(300)]
+MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +83,38 @@ def test_strangers_and_the_clear_are_refused(served: DataPath, secrets: Path) ->
     run("nbdinfo", uri, code=1)
     with Client(served.socket) as here:  # the unix socket has no TLS
         assert here.read(0, 1)
+
+
+def test_a_client_that_takes_nothing_costs_no_more_with_tls(
+    served: DataPath, secrets: Path
+) -> None:
+    place = secrets / "ours" / "alpha"
+    context = ssl.create_default_context(cafile=str(place / "ca.pem"))
+    context.load_cert_chain(place / "client.pem", place / "client.key")
+    with Client(served.socket) as filler:
+        assert filler.write(0, os.urandom(32 * MIB)) == 0
+    before = served.resident()
+    stalled = []
+    for _ in range(4):
+        sock = connect(("127.0.0.1", served.port))
+        start_tls(sock)
+        encrypted = context.wrap_socket(sock, server_hostname="localhost")
+        encrypted.sendall(option(Option.STRUCTURED_REPLY) + go())
+        assert option_replies(encrypted)[0][0] == OptionReply.ACK
+        assert option_replies(encrypted)[-1][0] == OptionReply.ACK
+        encrypted.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                encrypted.sendall(request(Command.READ, 0, 32 * MIB) * 1000)
+        stalled.append(encrypted)
+    with Client(served.socket) as good:
+        for number in range(100):
+            assert good.write(40 * MIB, b"%8d" % number) == 0
+            assert good.read(40 * MIB, 8) == b"%8d" % number
+    grown = served.resident() - before
+    for encrypted in stalled:
+        encrypted.close()
+    assert grown < len(stalled) * 16 * MIB, f"{grown / MIB:.0f} MiB"
 
 
 def test_a_broken_handshake_harms_nobody(served: DataPath) -> None:

@@ -173,6 +173,8 @@ def _open(path: Path, read_only: bool) -> tuple[int, bool]:
                 cure="give a raw file or a block device",
             )
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # What an earlier failure of fdatasync left in the cache may not be on the disk: forget it.
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     except BaseException as error:
         if fd is not None:
             os.close(fd)
