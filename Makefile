@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check chaos network network-soak volumes simulation simulate soak model bench generate clean
+.PHONY: demo compose-demo test check chaos drills network network-soak volumes simulation simulate soak model bench generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,11 @@ test: check
 # Any one process killed at every step of a failover; about half an hour.
 chaos: $(STAMP)
 	$(BIN)/pytest -m chaos tests/integration
+
+# Real clusters: what `holdfast whatif` predicts is made true and compared, N times from SEED on.
+drills: N = 50
+drills: $(STAMP)
+	DRILLS=$(N) DRILL_SEED=$(SEED) $(BIN)/pytest -m drill -s tests/drills
 
 # Clusters on real networks (root, iproute2, nftables), two at a time. The soak is N random faults
 # from SEED on, half of them on one network and half on two; JSON=file writes what each showed.

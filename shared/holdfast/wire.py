@@ -27,6 +27,8 @@ from holdfast.events.fields import (
 from holdfast.events.policies import Scope
 
 MAX_MESSAGE_BYTES = 64 * 1024
+MAX_SNAPSHOT_BYTES = 47 * 1024
+"""Of a snapshot, which base64 makes a third longer."""
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -308,7 +310,15 @@ class ClearRequest(_Message, frozen=True, kw_only=True, tag="clear"):
 
 
 StandingRequest = MaintenanceRequest | ClearRequest
-AdminRequest = StatusRequest | LeadRequest | GroupRequest | StandingRequest
+
+
+class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot"):
+    """All that the decider of one place and its voter know; leading or not, it answers."""
+
+    place: Name
+
+
+AdminRequest = StatusRequest | LeadRequest | GroupRequest | StandingRequest | SnapshotRequest
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -374,6 +384,13 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """Of every network and node; empty if there is only one network."""
     marks: list[MarkStatus] = []
     unbearable: list[LossStatus] = []
+
+
+class SnapshotReply(_Message, frozen=True, kw_only=True, tag="snapshot_reply"):
+    """A compressed snapshot, for `holdfast whatif`; options of fence devices are left out."""
+
+    place: Name
+    packed: Annotated[bytes, Meta(max_length=MAX_SNAPSHOT_BYTES)]
 
 
 class Begun(_Message, frozen=True, kw_only=True, tag="begun"):

@@ -13,6 +13,7 @@ from holdfast.events import Envelope
 from holdfast.events.chain import ChainHead, seal
 from holdfast.events.ownership import DecisionMade
 from holdfast.failover_decider import rules, verdicts
+from holdfast.failover_decider.inputs import files
 from holdfast.failover_decider.inputs import recorder as recording
 from holdfast.failover_decider.inputs.codec import UnknownShape, decode_state, encode_state
 from holdfast.failover_decider.inputs.journal import (
@@ -30,7 +31,7 @@ from tests.support import decider_world
 from tests.support.decider_world import World, cluster
 from tests.support.recorded import Recordings, replayed
 
-SEEDS = range(40, 46)
+SEEDS = range(40, 43)
 
 
 async def a_failover(folder: Path, max_bytes: int = 64 * 1024 * 1024) -> World:
@@ -61,11 +62,11 @@ async def test_whatever_happens_a_replay_is_exact(seed: int, tmp_path: Path) -> 
 
 
 async def test_segments_continue_each_other_and_the_oldest_make_room(tmp_path: Path) -> None:
-    limit = 16 * 6000
+    limit = 16 * 1500
     recordings = Recordings(tmp_path, limit)
     with patch.object(decider_world, "decide", recordings.decide):
         world = World(cluster())
-        for _ in range(40):
+        for _ in range(12):
             world.run(20.0)
             await recordings.write()
     replays = await recordings.close()
@@ -76,8 +77,8 @@ async def test_segments_continue_each_other_and_the_oldest_make_room(tmp_path: P
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert numbers[0] > 0, "the oldest are gone"
     assert all(s.ended == "the next segment follows" for s in replay.segments[:-1])
-    files = segments_of(tmp_path / "alpha.1")
-    assert sum(file.stat().st_size for file in files) <= limit + 6000
+    kept = segments_of(tmp_path / "alpha.1")
+    assert sum(file.stat().st_size for file in kept) <= limit + 6000  # a piece of up to 20 s more
 
 
 async def test_a_changed_rule_is_a_difference(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ async def test_a_full_disk_costs_recordings_only_and_is_said_once(tmp_path: Path
     await recorder.write()
     with (
         patch.object(SegmentWriter, "append", refuse),
-        patch.object(recording, "TRY_AGAIN", 0.0),
+        patch.object(files, "TRY_AGAIN", 0.0),
     ):
         for step in range(1, 4):
             state, _ = recorder.decide(state, Tick(), 100.0 + step)

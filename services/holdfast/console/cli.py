@@ -21,6 +21,7 @@ _COMMANDS = {
     "stop": ("holdfast.console.group:stop", "Stop a group and keep it stopped."),
     "start": ("holdfast.console.group:start", "Start a group that is held or stopped."),
     "lead": ("holdfast.console.lead:lead", "Hand the deciders' leadership to a place."),
+    "whatif": ("holdfast.console.whatif:whatif", "What would happen if? Asked of the live state."),
     "init": ("holdfast.console.init:init", "Make keys and certificates for a cluster."),
     "bus-config": ("holdfast.console.init:bus_config", "Write a nats-server configuration."),
 }

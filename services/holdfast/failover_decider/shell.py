@@ -16,6 +16,7 @@ from holdfast.events.fields import service_entity
 from holdfast.events.health import HealthSignal
 from holdfast.failover_decider.calendar import open_windows
 from holdfast.failover_decider.fence_agent import fence
+from holdfast.failover_decider.inputs.codec import Snapshot, pack
 from holdfast.failover_decider.inputs.recorder import Recorder, inputs_signal
 from holdfast.failover_decider.messages import (
     Answer,
@@ -66,6 +67,8 @@ from holdfast.wire import (
     OrderReply,
     Pulse,
     Refused,
+    SnapshotReply,
+    SnapshotRequest,
     StatusReply,
     StatusRequest,
     Vote,
@@ -307,7 +310,13 @@ class Decider:
     def _on_loaded(self) -> None:
         self.feed(RecordsLoaded())
 
-    async def _on_admin(self, request: AdminRequest) -> StatusReply | Begun | Refused | None:
+    async def _on_admin(
+        self, request: AdminRequest
+    ) -> StatusReply | Begun | Refused | SnapshotReply | None:
+        if isinstance(request, SnapshotRequest):
+            if request.place != self._rt.place:
+                return None  # the decider meant answers
+            return pack(Snapshot(state=self._state, voter=self._voter.state, now=clock.monotonic()))
         if not self._state.leading:
             return None  # whoever leads answers
         match request:

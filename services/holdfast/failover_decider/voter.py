@@ -50,6 +50,11 @@ class Voter:
             terms=terms or {},
         )
 
+    @property
+    def state(self) -> VoterState:
+        """What this voter knows now."""
+        return self._state
+
     async def serve(self) -> None:
         """Start to answer."""
         self._report("")

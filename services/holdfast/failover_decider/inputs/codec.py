@@ -4,6 +4,7 @@ A snapshot or an input that this version does not understand in full is refused:
 silently left something out would prove nothing.
 """
 
+import zlib
 from typing import Any, get_args
 
 import msgspec
@@ -14,6 +15,9 @@ from holdfast.events import event_name
 from holdfast.failover_decider.messages import Effect, Emit, Input
 from holdfast.failover_decider.state import State
 from holdfast.lease import VoterState
+from holdfast.wire import MAX_SNAPSHOT_BYTES, Refused, SnapshotReply
+
+MAX_UNPACKED = 16 * 1024 * 1024
 
 
 class UnknownShape(HoldfastError):
@@ -72,6 +76,24 @@ def decode_snapshot(raw: bytes) -> Snapshot:
     snapshot = _decode(raw, _snapshot_decoder, "snapshot")
     assert isinstance(snapshot, Snapshot)
     return snapshot
+
+
+def pack(snapshot: Snapshot) -> SnapshotReply | Refused:
+    """A snapshot for the bus, if it is small enough."""
+    packed = zlib.compress(encode_snapshot(snapshot))
+    if len(packed) > MAX_SNAPSHOT_BYTES:
+        return Refused(reason=f"the state is {len(packed)} bytes, {MAX_SNAPSHOT_BYTES} may be sent")
+    return SnapshotReply(place=snapshot.state.place, packed=packed)
+
+
+def unpack(reply: SnapshotReply) -> Snapshot:
+    """What `pack` made. Raises UnknownShape."""
+    unpacker = zlib.decompressobj()
+    try:
+        raw = unpacker.decompress(reply.packed, MAX_UNPACKED)
+    except zlib.error as error:
+        raise _unknown(f"the state of {reply.place}", str(error)) from error
+    return decode_snapshot(raw)
 
 
 def encode_input(happened: Input) -> tuple[str, bytes]:
@@ -138,5 +160,5 @@ def _unknown(what: str, problem: str) -> UnknownShape:
     return UnknownShape(
         problem,
         place=what,
-        cure="replay it with the version that wrote it; the journal's head names it",
+        cure="read it with the version that wrote it, which a journal's head names",
     )

@@ -1,0 +1,1 @@
+"""Drills: what was predicted for a real cluster, and what happened there."""
