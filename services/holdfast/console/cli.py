@@ -43,6 +43,22 @@ _GROUPS = {
             ),
         },
     ),
+    "maintenance": (
+        "Work on the cluster, a node or a group without the decider's interference.",
+        {
+            "on": ("holdfast.console.maintenance:on", "Begin it, for a time and with a reason."),
+            "off": ("holdfast.console.maintenance:off", "End it."),
+            "list": ("holdfast.console.maintenance:list_", "Show maintenance and quarantine."),
+        },
+    ),
+    "group": (
+        "One group.",
+        {"clear": ("holdfast.console.maintenance:clear_group", "Forget what failed in it.")},
+    ),
+    "node": (
+        "One node.",
+        {"clear": ("holdfast.console.maintenance:clear_node", "Forget what failed on it.")},
+    ),
     "host": (
         "One host of a cluster on this machine.",
         {

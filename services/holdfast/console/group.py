@@ -1,28 +1,16 @@
 """`holdfast switchover`, `stop`, `start`: an operator's word about a group, to its end."""
 
-import asyncio
 import getpass
 from typing import Literal
 
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from holdfast import subjects
-from holdfast.bus import Bus, BusError
-from holdfast.clock import monotonic
-from holdfast.console.connection import Unreachable
+from holdfast.bus import Bus
+from holdfast.console.ask import ask, status_where
 from holdfast.console.whereabouts import HERE, Which
-from holdfast.wire import (
-    Begun,
-    GroupRequest,
-    GroupStatus,
-    Refused,
-    StatusReply,
-    StatusRequest,
-)
-
-ASK_TIMEOUT = 3.0
-POLL = 0.3
+from holdfast.wire import GroupRequest, GroupStatus, Refused, StatusReply
 
 
 async def switchover(
@@ -31,6 +19,7 @@ async def switchover(
     *,
     to: str | None = None,
     timeout: float = 120.0,
+    json: bool = False,
     which: Which = HERE,
 ) -> int:
     """Move a group to another node in order: stop it here, start it there; roll back on failure.
@@ -45,9 +34,11 @@ async def switchover(
         The node to move it to: default the best other one.
     timeout
         Seconds to wait for the end.
+    json
+        Print the outcome as JSON: done, incident, phase, owner and reason.
     """
     request = _request("switchover", group, to)
-    return await _carry_out(await which.connect(), request, timeout)
+    return await _carry_out(await which.connect(), request, timeout, json=json)
 
 
 async def stop(
@@ -55,6 +46,7 @@ async def stop(
     /,
     *,
     timeout: float = 120.0,
+    json: bool = False,
     which: Which = HERE,
 ) -> int:
     """Stop a group and keep it stopped, whatever happens, until `holdfast start`.
@@ -67,9 +59,11 @@ async def stop(
         The group to stop.
     timeout
         Seconds to wait for the end.
+    json
+        Print the outcome as JSON: done, incident, phase, owner and reason.
     """
     request = _request("stop", group, None)
-    return await _carry_out(await which.connect(), request, timeout)
+    return await _carry_out(await which.connect(), request, timeout, json=json)
 
 
 async def start(
@@ -78,6 +72,7 @@ async def start(
     *,
     on: str | None = None,
     timeout: float = 120.0,
+    json: bool = False,
     which: Which = HERE,
 ) -> int:
     """Start a group that is held or was stopped by an operator.
@@ -92,9 +87,11 @@ async def start(
         The node to start it on: default the best one.
     timeout
         Seconds to wait for the end.
+    json
+        Print the outcome as JSON: done, incident, phase, owner and reason.
     """
     request = _request("start", group, on)
-    return await _carry_out(await which.connect(), request, timeout)
+    return await _carry_out(await which.connect(), request, timeout, json=json)
 
 
 def _request(
@@ -103,59 +100,60 @@ def _request(
     return GroupRequest(action=action, group=group, target=target, operator=getpass.getuser())
 
 
-async def _carry_out(bus: Bus, request: GroupRequest, timeout: float) -> int:
+async def _carry_out(bus: Bus, request: GroupRequest, timeout: float, *, json: bool) -> int:
     """Ask, and follow the group until it is where the request wants it, or settles elsewhere."""
-    console = Console(highlight=False)
     try:
-        reply = await _ask(bus, request)
-        if isinstance(reply, Refused):
-            console.print(f"[bold red]refused:[/] {escape(reply.reason)}")
-            return 1
-        console.print(f"[dim]incident {reply.incident}[/]")
-        end = await _settled(bus, request.group, timeout)
+        outcome = await _outcome(bus, request, timeout, quiet=json)
     finally:
         await bus.close()
+    console = Console(highlight=False)
+    if json:
+        console.out(msgspec.json.encode(outcome).decode())
+    elif not outcome.phase:
+        console.print(f"[bold red]{escape(outcome.reason)}[/]")
+    else:
+        where = f"on {outcome.owner}" if outcome.owner else ""
+        colour = "green" if outcome.done else "bold red"
+        said = f"[{colour}]{request.group} is {outcome.phase} {where}[/]"
+        console.print(f"{said} {escape(outcome.reason)}")
+    return 0 if outcome.done else 1
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request ended. Without a phase: it was refused, or its end was not seen."""
+
+    done: bool
+    incident: str | None = None
+    phase: str = ""
+    owner: str | None = None
+    reason: str = ""
+
+
+async def _outcome(bus: Bus, request: GroupRequest, timeout: float, *, quiet: bool) -> Outcome:
+    reply = await ask(bus, request)
+    if isinstance(reply, Refused):
+        return Outcome(done=False, reason=f"refused: {reply.reason}")
+    if not quiet:
+        Console(highlight=False).print(f"[dim]incident {reply.incident}[/]")
+
+    def of(status: StatusReply) -> GroupStatus | None:
+        return next((found for found in status.groups if found.group == request.group), None)
+
+    def settled(status: StatusReply) -> bool:
+        found = of(status)
+        return found is not None and found.phase in ("active", "held")
+
+    status = await status_where(bus, settled, timeout)
+    end = of(status) if status else None
     if end is None:
-        console.print(f"[bold red]not finished within {timeout:.0f} s[/]; see `holdfast status`")
-        return 1
+        late = f"not finished within {timeout:.0f} s; see `holdfast status`"
+        return Outcome(done=False, incident=reply.incident, reason=late)
     stopping = request.action == "stop"
     kept = end.phase == "held" if stopping else (end.phase, end.owner) == ("active", reply.target)
-    where = f"on {end.owner}" if end.owner else ""
-    colour = "green" if kept else "bold red"
-    console.print(f"[{colour}]{request.group} is {end.phase} {where}[/] {escape(end.reason)}")
-    return 0 if kept else 1
-
-
-async def _ask(bus: Bus, request: GroupRequest) -> Begun | Refused:
-    try:
-        reply: Begun | Refused = await bus.request(
-            subjects.admin("decider"), request, Begun | Refused, timeout=ASK_TIMEOUT
-        )
-    except BusError as error:
-        raise Unreachable(
-            f"no decider answered: {error.problem}",
-            place=error.place,
-            cure="is there a leader? `holdfast status` tells; then look before you ask again",
-        ) from error
-    return reply
-
-
-async def _settled(bus: Bus, group: str, timeout: float) -> GroupStatus | None:
-    """The group's status once no move is under way any more; None if that takes too long."""
-    deadline = monotonic() + timeout
-    while monotonic() < deadline:
-        found = await _status(bus, group)
-        if found is not None and found.phase in ("active", "held"):
-            return found
-        await asyncio.sleep(POLL)
-    return None
-
-
-async def _status(bus: Bus, group: str) -> GroupStatus | None:
-    try:
-        reply = await bus.request(
-            subjects.admin("decider"), StatusRequest(), StatusReply, timeout=ASK_TIMEOUT
-        )
-    except BusError:
-        return None  # an election is under way
-    return next((found for found in reply.groups if found.group == group), None)
+    return Outcome(
+        done=kept,
+        incident=reply.incident,
+        phase=end.phase,
+        owner=end.owner,
+        reason=end.reason,
+    )

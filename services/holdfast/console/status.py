@@ -53,6 +53,10 @@ def degradations(reply: StatusReply) -> Iterator[str]:
     """Everything that is not as it should be, one sentence each. Pure."""
     for voter in reply.silent_voters:
         yield f"the voter of {voter} is silent: fewer further losses leave a majority"
+    for mark in reply.marks:
+        yield f"{mark.scope} {mark.name} is in {mark.kind}{_ends(mark.left)}: {mark.reason}"
+    for loss in reply.unbearable:
+        yield f"the loss of {loss.node} could not be borne: {loss.reason}"
     for node in reply.nodes:
         if node.state != "alive":
             yield f"node {node.node} is {node.state}, silent for {node.silent_for:.1f} s"
@@ -65,6 +69,10 @@ def degradations(reply: StatusReply) -> Iterator[str]:
         if group.phase != "active" or group.reported != "active":
             why = f": {group.reason}" if group.reason else ""
             yield f"group {group.group} is {group.phase}, reported {group.reported}{why}"
+
+
+def _ends(left: float | None) -> str:
+    return "" if left is None else f" for {left / 60:.0f} min more"
 
 
 async def _ask(bus: Bus) -> StatusReply:

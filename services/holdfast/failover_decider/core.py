@@ -100,6 +100,7 @@ def _take_in(turn: Turn, happened: Input) -> None:
             standing.on_seen(turn, happened)
         case StandingWritten():
             standing.on_written(turn, happened)
+            suspending.on_tick(turn)
         case Windows(open_now):
             turn.set_windows(open_now)
         case Recording(possible):
