@@ -21,14 +21,19 @@ from holdfast.failover_decider.messages import (
     RecordsLoaded,
     RunFence,
     SendOrder,
+    StandingSeen,
+    StandingWritten,
+    TellHands,
     Tick,
     VoteReceived,
     Write,
     WriteDone,
+    WriteStanding,
 )
 from holdfast.failover_decider.state import State, initial
 from holdfast.lease import LEADER_LEASE, VoterState, answer, learn
 from holdfast.ownership import OwnershipRecord
+from holdfast.standing import Standing
 from holdfast.structs import replace
 from holdfast.wire import (
     Claim,
@@ -124,6 +129,10 @@ class DeciderService(Service):
                         )
             case Write(record, revision):
                 self._write(record, revision)
+            case WriteStanding(standing, revision):
+                self._write(standing, revision)
+            case TellHands(suspend):
+                world.network.send(here, suspend.node, "hands", "suspend", suspend)
             case RunFence(node, boot, action):
                 world.fences.run(self, node, boot, action)
             case SendOrder(order):
@@ -146,14 +155,15 @@ class DeciderService(Service):
         """A fence run ended."""
         self.feed(done)
 
-    def _write(self, record: OwnershipRecord, revision: int) -> None:
+    def _write(self, record: OwnershipRecord | Standing, revision: int) -> None:
         ended = False
 
         def end(outcome: str, written: int) -> None:
             nonlocal ended
             if not ended:
                 ended = True
-                self.run(self.feed, (WriteDone(record, outcome, written),))  # type: ignore[arg-type]
+                of = StandingWritten if isinstance(record, Standing) else WriteDone
+                self.run(self.feed, (of(record, outcome, written),))  # type: ignore[arg-type]
 
         self.world.store.write(self.place.name, record, revision, end)
         self.after(WRITE_TIMEOUT, end, "unknown", 0)
@@ -177,7 +187,10 @@ class DeciderService(Service):
         fresh = store.log[self._seen : upto]
         self._seen = upto
         for record, revision in fresh:
-            self.feed(RecordSeen(record, revision))
+            if isinstance(record, Standing):
+                self.feed(StandingSeen(record, revision))
+            else:
+                self.feed(RecordSeen(record, revision))
 
     # --- voter ----------------------------------------------------------------------------
 

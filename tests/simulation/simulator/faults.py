@@ -6,12 +6,13 @@ from dataclasses import astuple
 from functools import partial
 from typing import TYPE_CHECKING
 
-from holdfast.failover_decider.messages import GroupAsked, LeadAsked
+from holdfast.failover_decider.messages import GroupAsked, LeadAsked, StandingAsked
 from holdfast.wire import GroupRequest, LeadRequest
 from tests.simulation.simulator.fences import MODES
 from tests.simulation.simulator.machine import Machine
 from tests.simulation.simulator.network import CALM, Weather
 from tests.simulation.simulator.places import Place, Service
+from tests.simulation.simulator.policies import draw_request
 
 if TYPE_CHECKING:
     from tests.simulation.simulator.world import World
@@ -53,6 +54,8 @@ class Faults:
             "old message": (4, self._old_message),
             "trouble at an order": (4, self._trap),
         }
+        if world.policies:
+            kinds["maintenance"] = (6, self._maintain)
         self.kinds = kinds
         self._weights = [weight for weight, _ in kinds.values()]
 
@@ -349,7 +352,14 @@ class Faults:
             request = GroupRequest(action=verb, group=group, operator="sim")  # type: ignore[arg-type]
             self._ask_leaders(GroupAsked(self.counts.total(), request))
 
-    def _ask_leaders(self, asked: LeadAsked | GroupAsked) -> None:
+    def _maintain(self) -> None:
+        """Somebody works on something, and trouble comes on top of it."""
+        request = draw_request(self._chance, self._world.file)
+        self._ask_leaders(StandingAsked(self.counts.total(), request))
+        if self._chance.random() < 0.5:
+            self._later(self._chance.uniform(0.1, 3.0), self._process_dies)
+
+    def _ask_leaders(self, asked: LeadAsked | GroupAsked | StandingAsked) -> None:
         """Whoever believes that it leads is asked."""
         for name in self._world.voters:
             decider = self._world.decider(name)

@@ -27,9 +27,19 @@ from holdfast.recovery.messages import (
 )
 from holdfast.recovery.plan import GroupPlan, plans
 from holdfast.recovery.state import GroupState, blank
+from holdfast.recovery.suspended import Suspended
 from holdfast.recovery.tenure import Tenure
 from holdfast.structs import replace
-from holdfast.wire import GroupReport, HandsPulse, MonitorPulse, Order, Vote, Watch, WatchedResource
+from holdfast.wire import (
+    GroupReport,
+    HandsPulse,
+    MonitorPulse,
+    Order,
+    Suspend,
+    Vote,
+    Watch,
+    WatchedResource,
+)
 from tests.simulation.simulator.actions import Action
 from tests.simulation.simulator.deadman import DeadMan
 from tests.simulation.simulator.places import Place, Service
@@ -62,6 +72,7 @@ class HandsService(Service):
         super().__init__(world, place)
         timing = world.timing
         self.dead_man = DeadMan(self)
+        self.suspended = Suspended(place.name, place.boot)
         self.holder = HolderState(
             lease=node_lease(place.name),
             holder=place.name,
@@ -148,13 +159,19 @@ class HandsService(Service):
         self._order = order
         self.turn(self.actors[order.group], OrderReceived(order, self.tenure.act_until), asker)
 
+    def suspend(self, told: Suspend) -> None:
+        """The leader says which groups are in maintenance."""
+        self.suspended.hear(told, self.clock())
+
     def heed(self, pulse: MonitorPulse) -> None:
         """This node's monitor says what is not well."""
         if pulse.boot != self.place.boot:
             return
         for signal in pulse.signals:
             actor = self.actors.get(signal.entity.split("/")[1])
-            if actor is not None and signal.state is Health.FAILED:
+            if actor is not None and self.suspended.covers(actor.plan.group, self.clock()):
+                self.world.seen["a failure left alone in maintenance"] += 1
+            elif actor is not None and signal.state is Health.FAILED:
                 self.turn(actor, SignalHeard(signal))
 
     # --- lease ----------------------------------------------------------------------------

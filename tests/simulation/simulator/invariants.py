@@ -1,5 +1,6 @@
 """What must hold after every step, judged by what is true and not by what the cores believe."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,6 +34,7 @@ from holdfast.wire import Claim, Release, Renew
 from tests.simulation.simulator.machine import Process
 from tests.simulation.simulator.outlive import Workloads
 from tests.simulation.simulator.places import Place
+from tests.simulation.simulator.policy_invariants import PolicyBroken, PolicyInvariants
 from tests.simulation.simulator.violation import Violation
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Invariants:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self._policies = PolicyInvariants(world)
         self._ballots: dict[str, dict[tuple[str, str], dict[str, float]]] = {}
         """Per lease and holder's boot: which voter promised it last, and at what true time."""
         self._steps: dict[str, OwnershipRecord] = {}
@@ -98,6 +101,7 @@ class Invariants:
                     self._ordered(effect)
                 case Write():
                     self._must_lead(decider, "changes ownership")
+                    self._policy(self._policies.on_write, state, effect.record)
                 case _:
                     pass
         if isinstance(happened, MESSAGES) and self._world.chance.random() < REPEAT:
@@ -157,7 +161,10 @@ class Invariants:
                         raise Violation("I4", text)
 
     def on_emitted(self, place: Place, draft: Draft) -> None:
-        """A lease that was taken away is not believed in any more."""
+        """Policies are kept, and a lease that was taken away is not believed in any more."""
+        decider = self._world.decider(place.name)
+        if decider is not None:
+            self._policy(self._policies.on_decision, decider.state, draft)
         if not isinstance(draft.data, LeaseRevoked):
             return
         hands = self._world.hands(draft.data.node)
@@ -165,6 +172,12 @@ class Invariants:
             return
         if hands.holder.valid(hands.clock()):
             raise Violation("I3", f"{draft.data.node} holds the lease that {place.name} took away")
+
+    def _policy(self, check: Callable[..., None], *about: object) -> None:
+        try:
+            check(*about)
+        except PolicyBroken as broken:
+            raise Violation(f"policy {broken.name}", str(broken)) from broken
 
     # --- hands and machines ---------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from holdfast.ownership import Phase
+from holdfast.ownership import OwnershipRecord, Phase
 from tests.simulation.simulator.engine import Endless
 from tests.simulation.simulator.faults import Faults
 from tests.simulation.simulator.seen import done
@@ -64,7 +64,10 @@ def run(seed: int, tape: "Tape | None" = None) -> Result:
     result.steps, result.virtual = world.engine.steps, world.engine.now
     result.events = len(world.drafts)
     result.seen = world.seen + done(draft.data for _, draft in world.drafts)
-    result.moves = sum(record.phase == Phase.STARTING for record, _ in world.store.log)
+    result.moves = sum(
+        isinstance(value, OwnershipRecord) and value.phase == Phase.STARTING
+        for value, _ in world.store.log
+    )
     return result
 
 
@@ -76,6 +79,9 @@ def _come_to_rest(world: World) -> float:
     while world.engine.now - ended < REST_WITHIN:
         world.engine.run_until(world.engine.now + 1.0)
         restless = [group for group in world.file.groups if not _standing(world, group)[0]]
+        if any(mark.kind == "maintenance" for mark in world.store.standing[0].marks):
+            rested = None  # it must end by itself, and then everything must be well
+            continue
         if restless:
             rested = None
             continue
@@ -90,17 +96,15 @@ def _come_to_rest(world: World) -> float:
 
 def _standing(world: World, group: str) -> tuple[str, str]:
     """How a group stands, `active`, `held` or `refused`; or "" and what is missing."""
-    stored = world.store.current.get(group)
-    if stored is None:
-        return "", "it has no record"
-    record, _ = stored
+    record, _ = world.store.current.get(group, (OwnershipRecord(group=group), 0))
     where = [m for m in world.machines.values() if m.of(group)]
     if record.phase == Phase.ACTIVE:
         resources = world.file.groups[group].resources
         if len(where) == 1 and where[0].place.name == record.owner:
             hands = world.hands(where[0].place.name)
             phase = hands.actors[group].state.phase if hands else "no hands"
-            if phase == "active" and len(where[0].of(group)) == len(resources):
+            whole = phase == "active" and len(where[0].of(group)) == len(resources)
+            if whole and not _astray(world, group, record.owner):
                 return "active", f"on {record.owner}"
     if record.phase == Phase.HELD and record.reason and not where:
         return "held", record.reason
@@ -112,3 +116,12 @@ def _standing(world: World, group: str) -> tuple[str, str]:
                 return "refused", f"{rule}: {reason}"
     running = ", ".join(m.place.name for m in where) or "nobody"
     return "", f"{record.phase} at {record.owner}, {running} runs it"
+
+
+def _astray(world: World, group: str, owner: str | None) -> str:
+    """The group with which it must not, or must, share its node, and does, or does not."""
+    policy = world.file.groups[group]
+    there = {g for g, (r, _) in world.store.current.items() if r.owner == owner}
+    elsewhere = {g for g, (r, _) in world.store.current.items() if r.owner not in (owner, None)}
+    wrong = (there & set(policy.apart_from)) | (elsewhere & set(policy.together_with))
+    return ", ".join(sorted(wrong))

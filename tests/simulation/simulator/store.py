@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from holdfast.ownership import OwnershipRecord
+from holdfast.standing import Standing
 
 if TYPE_CHECKING:
     from tests.simulation.simulator.decider import DeciderService
@@ -20,6 +21,9 @@ Done = Callable[[str, int], None]
 """Takes the outcome and the revision."""
 
 
+Value = OwnershipRecord | Standing
+
+
 class Store:
     """The bucket `ha_ownership`."""
 
@@ -30,8 +34,9 @@ class Store:
         self.lags_until = 0.0
         self.refuses = 0.0
         """The share of writes refused for no reason; as many again are written in silence."""
-        self.log: list[tuple[OwnershipRecord, int]] = []
+        self.log: list[tuple[Value, int]] = []
         self.current: dict[str, tuple[OwnershipRecord, int]] = {}
+        self.standing: tuple[Standing, int] = (Standing(), 0)
         self.replicas = dict.fromkeys(world.places, 0)
         world.engine.after(FIRST_LOOK, self._look)
 
@@ -50,7 +55,7 @@ class Store:
                 self.leader = name
                 return
 
-    def write(self, place: str, record: OwnershipRecord, revision: int, done: Done) -> None:
+    def write(self, place: str, record: Value, revision: int, done: Done) -> None:
         """Compare and set. `done` may never be called: the answer was lost."""
         if self.serves(place):
             chance = self._world.engine.chance.random
@@ -58,7 +63,7 @@ class Store:
                 0.002 + 0.006 * chance(), self._arrive, place, record, revision, done
             )
 
-    def _arrive(self, place: str, record: OwnershipRecord, revision: int, done: Done) -> None:
+    def _arrive(self, place: str, record: Value, revision: int, done: Done) -> None:
         engine = self._world.engine
         if engine.now < self.stalled_until or self.leader is None:
             self._world.seen["write stalled"] += 1
@@ -70,16 +75,19 @@ class Store:
             self._world.seen["write refused"] += 1
             done("conflict", 0)
             return
-        current = self.current.get(record.group)
-        if (current[1] if current else 0) != revision:
+        if self.revision(record) != revision:
             self._world.seen["write overtaken"] += 1
             self._answer(place, done, "conflict", 0)
             return
         written = len(self.log) + 1
-        self._world.invariants.on_stored(current[0] if current else None, record)
+        if isinstance(record, Standing):
+            self.standing = (record, written)
+        else:
+            current = self.current.get(record.group)
+            self._world.invariants.on_stored(current[0] if current else None, record)
+            self.current[record.group] = (record, written)
         self._world.stored(record, written)
         self.log.append((record, written))
-        self.current[record.group] = (record, written)
         if engine.chance.random() >= self.refuses:
             self._answer(place, done, "written", written)
         else:
@@ -87,6 +95,13 @@ class Store:
         for name in self._world.places:
             lag = engine.chance.random()
             engine.after(0.001 + (0.02 if lag < 0.95 else 2.0) * lag, self.catch_up, name)
+
+    def revision(self, value: Value) -> int:
+        """Where what stands under the same key stands now; 0: there is nothing."""
+        if isinstance(value, Standing):
+            return self.standing[1]
+        current = self.current.get(value.group)
+        return current[1] if current else 0
 
     def _answer(self, place: str, done: Done, outcome: str, revision: int) -> None:
         if self.leader is not None and (self.leader, place) not in self._world.network.cut:

@@ -19,6 +19,7 @@ from holdfast.config.model import (
 from holdfast.events import Draft
 from holdfast.events.sentences import sentence
 from holdfast.ownership import OwnershipRecord
+from holdfast.standing import Standing
 from holdfast.timing import PROFILES, Timing
 from tests.simulation.simulator.decider import DeciderService
 from tests.simulation.simulator.engine import Engine
@@ -28,6 +29,7 @@ from tests.simulation.simulator.invariants import Invariants
 from tests.simulation.simulator.machine import Machine, MonitorService
 from tests.simulation.simulator.network import Network
 from tests.simulation.simulator.places import Place, Service
+from tests.simulation.simulator.policies import with_policies
 from tests.simulation.simulator.store import Store
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ class World:
         """What truly happened, by name: a fault that is drawn and has no effect is not among it."""
         self.timing = chance.choice([*[BRISK] * 8, PROFILES["standard"], PROFILES["fast"]])
         self.slowest_tick = chance.choice([0.1, 0.5, 0.5, 0.5])
-        self.file = _draw_cluster(chance)
+        self.file = with_policies(_draw_cluster(chance), seed)
+        self.policies = seed % 2 == 1
         self.voters = self.file.cluster.voters
         quotient = self.timing.ttl / (self.timing.ttl - self.timing.margin)
         drift = 0.98 * (quotient - 1) / (quotient + 1)
@@ -178,8 +181,14 @@ class World:
             self.tape.add(self.engine.now, place.name, sentence(draft.data, draft.entity), "event")
         self.invariants.on_emitted(place, draft)
 
-    def stored(self, record: OwnershipRecord, revision: int) -> None:
-        """A record is in the bucket."""
+    def stored(self, record: OwnershipRecord | Standing, revision: int) -> None:
+        """A record, or the standing orders, are in the bucket."""
+        if isinstance(record, Standing):
+            if self.tape is not None:
+                said = ", ".join(f"{m.kind} of {m.scope} {m.name}" for m in record.marks)
+                text = f"standing orders: {said or 'none'} (revision {revision})"
+                self.tape.add(self.engine.now, "store", text, "store")
+            return
         if self.tape is not None:
             owner = f"{record.owner}, {record.boot}" if record.owner else "nobody"
             what = f"{record.group} is {record.phase} at epoch {record.epoch}"
