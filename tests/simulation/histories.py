@@ -55,6 +55,9 @@ PER_500_SEEDS = {
     "escalation": 30,
     "adoption": 100,
     "self-stop": 150,
+    "decided: failback": 8,
+    "decided: misplaced": 2,
+    "a failure left alone in maintenance": 60,
     "killed by the dead man's switch": 60,
 }
 """What must have happened at least so often, or a kind of trouble has been switched off unnoticed.
@@ -70,10 +73,11 @@ def play_quarter(number: int) -> None:
     assert figures.seeds == len(range(number, SEEDS, QUARTERS))
     assert figures.virtual > figures.seeds * TROUBLE
     share = figures.seeds / 500
-    kinds = Faults(World(0)).kinds
+    kinds = Faults(World(4)).kinds  # a seed with policies, so with all kinds
     assert min(figures.faults[kind] for kind in kinds) >= int(20 * share)
     assert figures.faults.total() > 5 * figures.seeds
-    assert figures.outcomes["active"] > 0.9 * figures.outcomes.total()
+    # Policies may contradict each other; then a refusal with the reason is the right rest.
+    assert figures.outcomes["active"] > 0.88 * figures.outcomes.total()
     rare = {
         name: f"{figures.seen[name]} instead of {least * share:.0f}"
         for name, least in PER_500_SEEDS.items()

@@ -95,7 +95,7 @@ async def off(
 
 
 async def list_(*, json: bool = False, which: Which = HERE) -> int:
-    """Show what is in maintenance or in quarantine. Exit code 0: nothing is; 1: something is.
+    """Show what is in maintenance or in quarantine. Exit code 0, or 2: nobody could be asked.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ async def list_(*, json: bool = False, which: Which = HERE) -> int:
         console.out(msgspec.json.encode(reply.marks).decode())
     else:
         console.print(marks(reply.marks) if reply.marks else "nothing is in maintenance")
-    return 1 if reply.marks else 0
+    return 0
 
 
 async def clear_group(group: str, /, *, json: bool = False, which: Which = HERE) -> int:

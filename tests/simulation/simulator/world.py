@@ -29,7 +29,7 @@ from tests.simulation.simulator.invariants import Invariants
 from tests.simulation.simulator.machine import Machine, MonitorService
 from tests.simulation.simulator.network import Network
 from tests.simulation.simulator.places import Place, Service
-from tests.simulation.simulator.policies import with_policies
+from tests.simulation.simulator.policies import has_policies, with_policies
 from tests.simulation.simulator.store import Store
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class World:
         self.timing = chance.choice([*[BRISK] * 8, PROFILES["standard"], PROFILES["fast"]])
         self.slowest_tick = chance.choice([0.1, 0.5, 0.5, 0.5])
         self.file = with_policies(_draw_cluster(chance), seed)
-        self.policies = seed % 2 == 1
+        self.policies = has_policies(seed)
         self.voters = self.file.cluster.voters
         quotient = self.timing.ttl / (self.timing.ttl - self.timing.margin)
         drift = 0.98 * (quotient - 1) / (quotient + 1)
