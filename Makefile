@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check chaos drills network network-soak volumes simulation simulate soak model bench generate clean
+.PHONY: demo compose-demo test check chaos drills fencing network network-soak volumes simulation simulate soak model bench generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,7 +27,7 @@ check: $(STAMP)
 
 # Two at a time: most tests wait for real servers and processes, not for the processor.
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not compose and not chaos and not simulation'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not compose and not chaos and not simulation and not fencing'
 
 # Any one process killed at every step of a failover; about half an hour.
 chaos: $(STAMP)
@@ -37,6 +37,9 @@ chaos: $(STAMP)
 drills: N = 50
 drills: $(STAMP)
 	DRILLS=$(N) DRILL_SEED=$(SEED) $(BIN)/pytest -m drill -s tests/drills
+# Every installed fence agent, IPMI, watchdogs (Debian: fence-agents, openipmi, ipmitool).
+fencing: $(STAMP)
+	$(BIN)/pytest -m fencing tests/integration
 
 # Clusters on real networks (root, iproute2, nftables), two at a time. The soak is N random faults
 # from SEED on, half of them on one network and half on two; JSON=file writes what each showed.

@@ -54,6 +54,7 @@ class Runtime:
         self.service = settings.service
         self.boot = clock.boot_id()
         self.state = folder.path
+        self.secrets = settings.secrets
         self.timing: Timing = PROFILES[cluster.cluster.profile]
         self.stopping = asyncio.Event()
         self.bus: Bus = bus_of(cluster, self.place, self.service, settings.secrets)

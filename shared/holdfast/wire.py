@@ -74,6 +74,14 @@ class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
     incident: EventId | None = None
 
 
+class WatchdogReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The watchdog of a node that has one. While it is armed, the node cannot outlive its lease."""
+
+    armed: bool
+    timeout: Annotated[float, Meta(ge=0, le=60)]
+    problem: Reason = ""
+
+
 class HandsPulse(_Message, frozen=True, kw_only=True, tag="hands"):
     """Heartbeat of a node's recovery service: its lease and its groups."""
 
@@ -83,6 +91,7 @@ class HandsPulse(_Message, frozen=True, kw_only=True, tag="hands"):
     term: Term
     lease_valid: bool
     groups: Annotated[list[GroupReport], Meta(max_length=64)] = []
+    watchdog: WatchdogReport | None = None
 
 
 Pulse = MonitorPulse | HandsPulse
@@ -103,10 +112,28 @@ class FencedOff(FenceProof, frozen=True, kw_only=True, tag="fenced_off"):
 
     agent: Annotated[str, Meta(max_length=200)]
     event: EventId
+    devices: Annotated[list[str], Meta(max_length=8)] = []
+
+
+class WatchdogExpired(FenceProof, frozen=True, kw_only=True, tag="watchdog_expired"):
+    """An armed watchdog has reset it: proof once the majority's promises have run out as well."""
+
+    timeout: Annotated[float, Meta(gt=0, le=60)]
+
+
+class OperatorWord(FenceProof, frozen=True, kw_only=True, tag="operator_word"):
+    """An operator vouches, by the signature of a key of the cluster, that it is off."""
+
+    operator: Annotated[str, Meta(max_length=100)]
+    key: Annotated[str, Meta(max_length=100)]
+    event: EventId
 
 
 class LeaseExpired(FenceProof, frozen=True, kw_only=True, tag="lease_expired"):
     """The majority's promises have run out: proof only in a cluster configured `lease-only`."""
+
+
+Proof = FencedOff | LeaseExpired | WatchdogExpired | OperatorWord
 
 
 class Renew(_Message, frozen=True, kw_only=True, tag="renew"):
@@ -318,7 +345,23 @@ class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot"):
     place: Name
 
 
-AdminRequest = StatusRequest | LeadRequest | GroupRequest | StandingRequest | SnapshotRequest
+class FenceRequest(_Message, frozen=True, kw_only=True, tag="fence"):
+    """An operator's signed word about one boot of a node; `holdfast.signed_word` says what counts.
+
+    `confirm`: it is off, I saw to it. `allow`: switch it off, although many are off already.
+    """
+
+    action: Literal["confirm", "allow"]
+    node: NodeName
+    boot: BootId
+    operator: Annotated[str, Meta(max_length=100)]
+    key: Annotated[str, Meta(max_length=100, description="the operator's public nkey")]
+    signature: Annotated[str, Meta(max_length=200, description="base64")]
+
+
+AdminRequest = (
+    StatusRequest | LeadRequest | GroupRequest | StandingRequest | SnapshotRequest | FenceRequest
+)
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -331,6 +374,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     lease_valid: bool
     term: Term
     signals: list[SignalSummary]
+    watchdog: WatchdogReport | None = None
 
 
 class GroupStatus(msgspec.Struct, frozen=True, kw_only=True):

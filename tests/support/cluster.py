@@ -38,7 +38,13 @@ class RunningCluster:
     """Hosts alpha and beta and a witness; the group `ledger` with the process `web`."""
 
     def __init__(
-        self, folder: Path, *, profile: str = "standard", extra: str = "", attempts: int = 50
+        self,
+        folder: Path,
+        *,
+        profile: str = "standard",
+        extra: str = "",
+        attempts: int = 50,
+        edit: Callable[[str], str] = str,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         config, url = cluster_file.write(folder)
@@ -48,7 +54,8 @@ class RunningCluster:
         # A test may kill it, and make it move, as often as it likes.
         text = text.replace("attempts = 3", f"attempts = {attempts}")
         text = text.replace("[groups.ledger]\n", "[groups.ledger]\nmoves_window = 0.5\n")
-        config.write_text(text.replace('profile = "standard"', f'profile = "{profile}"') + extra)
+        text = text.replace('profile = "standard"', f'profile = "{profile}"') + extra
+        config.write_text(edit(text))
         self.url = url.replace(demo_net, net)
         self.data = folder / "shared-storage"
         self.reports: list[str] = []

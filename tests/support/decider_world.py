@@ -17,6 +17,7 @@ from holdfast.config.model import (
     Group,
     Node,
     ProcessResource,
+    Watchdog,
     Witness,
 )
 from holdfast.events import Draft, EventData
@@ -65,6 +66,7 @@ from holdfast.wire import (
     Refused,
     Release,
     Suspend,
+    WatchdogReport,
 )
 
 DELAY = 0.005
@@ -74,6 +76,8 @@ TIMING = PROFILES["standard"]
 def cluster(
     *,
     fencing: str = "required",
+    device: bool = True,
+    watchdog: bool = False,
     groups: int = 1,
     nodes: tuple[str, ...] = ("alpha", "beta"),
     policies: dict[str, dict[str, Any]] | None = None,
@@ -85,7 +89,8 @@ def cluster(
     `policies` are further keys of the groups g0, g1, ..., `of_nodes` those of the hosts.
     """
     policies, of_nodes = policies or {}, of_nodes or {}
-    devices = [FenceDevice(agent="fence_test")] if fencing == "required" else []
+    devices = [FenceDevice(agent="fence_test")] if device and fencing == "required" else []
+    dog = Watchdog() if watchdog else None
     return ClusterFile(
         cluster=Cluster(
             name="w",
@@ -94,7 +99,7 @@ def cluster(
             time_zone=time_zone,
         ),
         nodes={
-            name: Node(address="127.0.0.1", fence=devices, **of_nodes.get(name, {}))
+            name: Node(address="127.0.0.1", fence=devices, watchdog=dog, **of_nodes.get(name, {}))
             for name in nodes
         },
         witnesses={"gamma": Witness(address="127.0.0.1")},
@@ -125,6 +130,7 @@ class Host:
     start_fails: bool = False
     stop_fails: bool = False
     was_valid: bool = False
+    watchdog: WatchdogReport | None = None
     done: dict[str, OrderReply] = field(default_factory=dict)
 
 
@@ -368,6 +374,7 @@ class World:
             term=host.lease.term,
             lease_valid=valid,
             groups=list(host.groups.values()),
+            watchdog=host.watchdog,
         )
         self._spread(host, pulse)
         self._monitor_beats(host)

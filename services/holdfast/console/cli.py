@@ -30,6 +30,13 @@ _GROUPS = {
         "The cluster file.",
         {"check": ("holdfast.console.config_check:check", "Find every problem of a cluster file.")},
     ),
+    "fence": (
+        "An operator's signed word about a node.",
+        {
+            "confirm": ("holdfast.console.fence:confirm", "Vouch that a silent node is off."),
+            "allow": ("holdfast.console.fence:allow", "Let a held node be switched off."),
+        },
+    ),
     "audit": (
         "The record as evidence.",
         {

@@ -62,6 +62,8 @@ def degradations(reply: StatusReply) -> Iterator[str]:
             yield f"node {node.node} is {node.state}, silent for {node.silent_for:.1f} s"
         elif not node.lease_valid:
             yield f"node {node.node} holds no lease: it may run nothing"
+        if node.watchdog is not None and node.watchdog.problem:
+            yield f"the watchdog of {node.node} cannot be armed: {node.watchdog.problem}"
         for signal in node.signals:
             probe = f"{signal.layer}, {signal.probe}"
             yield f"{signal.entity} is {signal.state} ({probe}): {signal.reason}"

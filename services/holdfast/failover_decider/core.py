@@ -11,6 +11,7 @@ from typing import assert_never
 
 from holdfast.failover_decider import (
     damping,
+    fence_requests,
     fencing,
     leadership,
     liveness,
@@ -26,6 +27,7 @@ from holdfast.failover_decider import (
 )
 from holdfast.failover_decider.messages import (
     Effect,
+    FenceAsked,
     FenceDone,
     GroupAsked,
     Input,
@@ -92,6 +94,8 @@ def _take_in(turn: Turn, happened: Input) -> None:
             fencing.on_fence_done(turn, happened)
         case OrderAnswered():
             moves.on_order_answered(turn, happened)
+        case FenceAsked():
+            fence_requests.on_fence_asked(turn, happened)
         case GroupAsked():
             requests.on_group_asked(turn, happened)
         case StandingAsked():

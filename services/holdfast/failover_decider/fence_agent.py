@@ -1,181 +1,127 @@
-"""Running fence agents by their API: `key=value` lines on standard input, argv empty.
+"""Running a node's fence devices, level by level, and what their answers are worth.
 
-What makes it safe: every key is checked against the agent's metadata before use, because agents
-ignore unknown keys; `action` is always named, because its absence means reboot; `off` counts only
-when `status` then says off; a time-out is a failure.
+What makes it safe: every key is checked against the agent's metadata before use; `off` counts only
+when `status` of every device of the level says off after every `off`; a time-out is a failure; and
+before each step it is asked again whether the order still stands.
 """
 
-import asyncio
-import os
-import shutil
-import signal
-import sys
-import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from holdfast.config.model import FenceDevice
-from holdfast.errors import HoldfastError
+from holdfast.config.model import FenceDevice, Node
+from holdfast.fence_agents import options, program
+from holdfast.fence_agents.errors import FenceError
 
 Outcome = Literal["off", "on", "failed"]
-MAX_OUTPUT = 256 * 1024
-METADATA_TIMEOUT = 10.0
-
-
-class FenceError(HoldfastError):
-    """An agent that cannot be used as configured. The node counts as alive."""
+Stands = Callable[[], bool]
+MAX_DETAIL = 1000
+_EXIT_OFF = 2
 
 
 @dataclass(frozen=True, slots=True)
 class FenceResult:
-    """What came of a run, in words for the record."""
+    """What came of a run, in words for the record. `devices` are those that gave the outcome."""
 
     outcome: Outcome
     agent: str
     detail: str
+    devices: tuple[str, ...] = ()
 
 
 async def fence(
-    node: str, boot: str, devices: list[FenceDevice], action: Literal["status", "off"]
+    node: str,
+    boot: str,
+    config: Node,
+    action: Literal["status", "off"],
+    stands: Stands = lambda: True,
 ) -> FenceResult:
-    """Try the devices in their order until one answers. Never raises: a failure is a result."""
-    results = []
-    for device in devices:
-        result = await _one(node, boot, device, action)
-        if result.outcome == "off" or (action == "status" and result.outcome == "on"):
+    """Try the levels in their order until one answers. Never raises: a failure is a result.
+
+    `stands` says whether the order is still to be carried out: it may have expired, or been
+    overtaken by a new boot or a new leader.
+    """
+    failures = []
+    for devices in config.fence_levels():
+        level = _Level(node, boot, devices, stands)
+        try:
+            result = await (level.off() if action == "off" else level.status())
+        except FenceError as error:
+            result = FenceResult("failed", level.agents, f"{error.place}: {error.problem}")
+        if result.outcome != "failed":
             return result
-        results.append(result)
+        failures.append(result)
     return FenceResult(
         "failed",
-        ", ".join(result.agent for result in results),
-        "; ".join(f"{result.agent}: {result.detail}" for result in results)[:1000],
+        ", ".join(result.agent for result in failures),
+        "; ".join(f"{result.agent}: {result.detail}" for result in failures)[:MAX_DETAIL],
     )
 
 
-async def _one(
-    node: str, boot: str, device: FenceDevice, action: Literal["status", "off"]
-) -> FenceResult:
-    try:
-        path = find(device.agent)
-        known = await _parameters(path)
-        options = _options(node, boot, device, known)
-        if action == "off":
-            code, said = await _run(path, {**options, "action": "off"}, device.timeout)
-            if code != 0:
-                return FenceResult("failed", device.agent, f"off exited with {code}: {said}")
-        code, said = await _run(path, {**options, "action": "status"}, device.timeout)
-    except FenceError as error:
-        return FenceResult("failed", device.agent, error.problem)
-    except TimeoutError:
-        return FenceResult("failed", device.agent, f"no answer within {device.timeout} s")
-    match code:
-        case 2:
-            return FenceResult("off", device.agent, "status says off")
-        case 0 if action == "status":
-            return FenceResult("on", device.agent, "status says on")
-        case 0:
-            return FenceResult("failed", device.agent, "off succeeded, yet status says on")
-        case _:
-            return FenceResult("failed", device.agent, f"status exited with {code}: {said}")
+def label(device: FenceDevice, node: str) -> str:
+    """A device for the record: agent, address and plug."""
+    named = device.options
+    address = next((named[name] for name in ("ip", "ipaddr") if name in named), "")
+    plug = device.plug or named.get("plug") or named.get("port") or node
+    return f"{device.agent} {plug}{f' at {address}' if address else ''}"[:200]
 
 
-def find(agent: str) -> Path:
-    """The agent's program: a path as it is, a name beside Python, on PATH or in /usr/sbin.
+class _Level:
+    """Devices that only prove something together. Its methods raise FenceError.
 
-    Raises FenceError.
+    One after another: outlets of one power switch take a single session at a time.
     """
-    folders = os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin"]
-    )
-    found = shutil.which(agent, path=folders)
-    if found is None:
-        raise FenceError(
-            f"fence agent {agent} is not installed here",
-            place=agent,
-            cure="install it on every place with a vote, e.g. the package fence-agents",
-        )
-    return Path(found)
 
+    def __init__(self, node: str, boot: str, devices: list[FenceDevice], stands: Stands) -> None:
+        self._node, self._boot, self._devices, self._stands = node, boot, devices, stands
+        self.agents = ", ".join(device.agent for device in devices)
+        self._labels = tuple(label(device, node) for device in devices)
 
-async def _parameters(path: Path) -> set[str]:
-    """Names of the parameters in the agent's metadata. Raises FenceError, TimeoutError."""
-    code, text = await _run(path, {"action": "metadata"}, METADATA_TIMEOUT)
-    try:
-        tree = ET.fromstring(text)
-    except ET.ParseError as error:
-        raise FenceError(
-            f"its metadata (exit code {code}) does not parse: {error}",
-            place=str(path),
-            cure="is this a fence agent? Try it by hand: echo action=metadata | " + path.name,
-        ) from error
-    return {parameter.get("name", "") for parameter in tree.iter("parameter")}
+    async def off(self) -> FenceResult:
+        """All are switched off, and only then each is looked at."""
+        for device in self._devices:
+            code, said = await self._tell(device, "off")
+            if code != 0:
+                detail = f"off exited with {code}: {said}"
+                return FenceResult("failed", device.agent, detail)
+        result = await self.status()
+        if result.outcome == "on":
+            return FenceResult("failed", result.agent, "off succeeded, yet status says on")
+        return result
 
+    async def status(self) -> FenceResult:
+        """`off` if all are off together, `on` if one is on.
 
-def _options(node: str, boot: str, device: FenceDevice, known: set[str]) -> dict[str, str]:
-    options = dict(device.options)
-    if device.secret_file is not None:
-        options |= _read_secrets(Path(device.secret_file))
-    plug = device.plug or node
-    for name in ("plug", "port", "nodename"):
-        if name in known:
-            options.setdefault(name, node if name == "nodename" else plug)
-    if "boot_id" in known:
-        options["boot_id"] = boot
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise FenceError(
-            f"it does not know the option {', '.join(unknown)}",
-            place=device.agent,
-            cure="agents ignore unknown options: correct the name as its metadata has it",
-        )
-    return options
+        Several are looked at twice: outlets that somebody switches off and on again, one after
+        the other, are never off together.
+        """
+        for device in self._devices * (1 if len(self._devices) == 1 else 2):
+            code, said = await self._tell(device, "status")
+            if code == 0:
+                return FenceResult(
+                    "on", device.agent, "status says on", (label(device, self._node),)
+                )
+            if code != _EXIT_OFF:
+                return FenceResult("failed", device.agent, f"status exited with {code}: {said}")
+        return FenceResult("off", self.agents, "status says off", self._labels)
 
-
-def _read_secrets(path: Path) -> dict[str, str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FenceError(
-            f"cannot read the secret file: {error}",
-            place=str(path),
-            cure="make it readable for the decider, mode 0600, with key=value lines",
-        ) from error
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {key.strip(): value for key, value in pairs}
-
-
-async def _run(path: Path, options: dict[str, str], timeout: float) -> tuple[int, str]:
-    """Run once; exit code and output. Raises TimeoutError, having killed its process group."""
-    process = await asyncio.create_subprocess_exec(
-        str(path),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        process_group=0,
-    )
-    lines = "".join(f"{key}={value}\n" for key, value in options.items())
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(timeout):
-            process.stdin.write(lines.encode())
-            process.stdin.close()
-            output = await _read(process.stdout)
-            await process.wait()
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    assert process.returncode is not None
-    text = output.decode(errors="replace").strip()
-    is_document = options["action"] == "metadata"
-    return process.returncode, text if is_document else text.replace("\n", " ")[-300:]
-
-
-async def _read(stream: asyncio.StreamReader) -> bytes:
-    """Everything up to MAX_OUTPUT; the rest is read, so that the agent can end, and dropped."""
-    kept = b""
-    while chunk := await stream.read(64 * 1024):
-        kept += chunk[: MAX_OUTPUT - len(kept)]
-    return kept
+    async def _tell(self, device: FenceDevice, action: str) -> tuple[int, str]:
+        path = program.find(device.agent)
+        agent = await program.describe(path)
+        secrets: dict[str, str] = {}
+        if device.secret_file is not None:
+            secrets = program.read_secrets(Path(device.secret_file))
+        found = options.problems(agent, device, f"nodes.{self._node}.fence", secrets)
+        if found:
+            first = found[0]
+            problem = f"{first.key}: {first.problem} ({first.cure})"
+            raise FenceError(problem, place=device.agent, cure=first.cure)
+        if not self._stands():
+            raise FenceError(
+                f"the order for boot {self._boot} is over",
+                place=device.agent,
+                cure="none is needed",
+            )
+        order = options.order(agent, device, secrets, self._node, self._boot)
+        return await program.run(path, {**order, "action": action}, device.timeout)

@@ -1,16 +1,19 @@
 """From suspicion to proof: when fence devices are asked, and what their answers are worth.
 
-Only two things prove that a boot of a node is over: a fence agent that reports `off`, and, in a
-cluster configured `lease-only`, a majority whose promises to it have run out. A time-out, an error
-or an `on` proves nothing.
+Four things prove that a boot of a node is over: fence devices that report `off`, an armed watchdog
+(`watchdog.py`), an operator's signed word (`fence_requests.py`), and, in a cluster configured
+`lease-only`, a majority whose promises to it have run out. A time-out, an error or an `on` proves
+nothing.
 """
 
 from typing import Literal
 
 from holdfast.events.fields import node_entity
 from holdfast.events.ownership import FenceFinished, FenceStarted, LeaseRevoked
+from holdfast.failover_decider import proofs, watchdog
 from holdfast.failover_decider.liveness import must_act
 from holdfast.failover_decider.messages import AskVoters, FenceDone, RunFence
+from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.state import (
     Fencing,
     NodeView,
@@ -22,12 +25,15 @@ from holdfast.failover_decider.state import (
 from holdfast.failover_decider.turn import Turn
 from holdfast.ownership import Phase
 from holdfast.structs import replace
-from holdfast.wire import FencedOff, LeaseExpired, Vote
+from holdfast.wire import FencedOff, LeaseExpired, Proof, Vote
 
 ASK_AGAIN = 1.0
 """Seconds between two questions to a fence device for a node's status."""
 MAX_BACKOFF = 60.0
 REVOKE_AGAIN = 0.5
+RUNS_PER_DEVICE = 3
+"""Off, and two looks."""
+UNARMED = "it has no fence device, and was not heard to have armed its watchdog for what it owns"
 
 
 def on_tick(turn: Turn) -> None:
@@ -72,12 +78,19 @@ def on_fence_done(turn: Turn, done: FenceDone) -> None:
             outcome=done.outcome,
             detail=done.detail,
             took=done.took,
+            devices=list(done.devices),
         ),
         node_entity(done.node),
         suspicion.fencing.started,
     )
     if done.outcome == "off":
-        proof = FencedOff(node=done.node, boot=done.boot, agent=done.agent, event=finished.cause)
+        proof = FencedOff(
+            node=done.node,
+            boot=done.boot,
+            agent=done.agent[:200],
+            event=finished.cause,
+            devices=list(done.devices),
+        )
         suspicion = replace(suspicion, fencing=None, proof=proof, proof_trail=finished)
     else:
         failures = suspicion.failures + (done.action == "off")
@@ -105,18 +118,47 @@ def on_vote(turn: Turn, vote: Vote) -> None:
             _revoked(turn, turn.node(view.node))
 
 
+def stands(state: State, run: RunFence, now: float) -> bool:
+    """Whether a fence order is still to be carried out: this boot, this leader, in time (I6)."""
+    view = state.nodes[run.node]
+    fencing = view.suspicion.fencing if view.suspicion else None
+    ours = view.boot == run.boot and fencing is not None and fencing.action == run.action
+    leads = run.action == "status" or (state.leading and state.leadership.valid(now))
+    return ours and leads and now < run.not_after
+
+
 def _seek_proof(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
     state = turn.state
-    if suspicion.fencing is not None or turn.now < suspicion.next_fence:
+    if suspicion.fencing is not None:
         return
-    if state.cluster.nodes[view.node].fence:
-        off = state.leading and wanted_off(state, view.node)
+    devices = state.cluster.nodes[view.node].fence
+    wanted = state.leading and wanted_off(state, view.node)
+    if wanted and (suspicion.failures or not devices):
+        proof = watchdog.expired(state, view, turn.now)
+        if proof is not None:
+            _proven(turn, view.node, suspicion, proof)
+            return
+    if turn.now < suspicion.next_fence:
+        return
+    if devices:
+        off = wanted and not restraint(state, view, turn.now)
         _run(turn, view, suspicion, "off" if off else "status")
-    elif wanted_off(state, view.node) and not suspicion.hands_only:
-        # Without a fence device the cluster is configured lease-only, or `config` had refused it.
+    elif wanted and not suspicion.hands_only:
+        _without_device(turn, view, suspicion)
+
+
+def _without_device(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
+    """Silence alone is a proof only where the cluster file says so in words."""
+    if turn.state.cluster.cluster.fencing == "lease-only":
         assert view.boot is not None
-        proof = LeaseExpired(node=view.node, boot=view.boot)
-        turn.set_suspicion(view.node, replace(suspicion, proof=proof, proof_trail=suspicion.trail))
+        _proven(turn, view.node, suspicion, LeaseExpired(node=view.node, boot=view.boot))
+    elif not suspicion.failures:
+        unproven = replace(suspicion, failures=1, last_answer=UNARMED)
+        turn.set_suspicion(view.node, unproven)
+
+
+def _proven(turn: Turn, node: str, suspicion: Suspicion, proof: Proof) -> None:
+    turn.set_suspicion(node, replace(suspicion, proof=proof, proof_trail=suspicion.trail))
 
 
 def _run(
@@ -124,9 +166,11 @@ def _run(
 ) -> None:
     assert view.boot is not None
     assert suspicion.fencing is None, "one fence run per target"
-    agents = ", ".join(device.agent for device in turn.state.cluster.nodes[view.node].fence)
+    devices = turn.state.cluster.nodes[view.node].fence
+    agents = ", ".join(device.agent for device in devices)[:200]
+    lasts = sum(device.timeout for device in devices) * RUNS_PER_DEVICE
     started = turn.emit(
-        FenceStarted(node=view.node, boot=view.boot, action=action, agent=agents),
+        FenceStarted(node=view.node, boot=view.boot, action=action, agent=agents, expires_in=lasts),
         node_entity(view.node),
         _cause(turn.state, view, suspicion, action),
     )
@@ -134,7 +178,10 @@ def _run(
         view.node,
         replace(suspicion, fencing=Fencing(action=action, started=started)),
     )
-    turn.do(RunFence(node=view.node, boot=view.boot, action=action))
+    if action == "off":
+        times = {**turn.state.switched_off, view.node: turn.now}
+        turn.state = replace(turn.state, switched_off=times)
+    turn.do(RunFence(node=view.node, boot=view.boot, action=action, not_after=turn.now + lasts))
 
 
 def _cause(state: State, view: NodeView, suspicion: Suspicion, action: str) -> Trail:
@@ -171,21 +218,10 @@ def _revoked(turn: Turn, view: NodeView) -> None:
             boot=view.boot,
             term=counting.term,
             votes=sorted(counting.granted),
-            proof="fenced_off" if isinstance(suspicion.proof, FencedOff) else "lease_expired",
-            proof_detail=_detail(suspicion.proof, turn.state),
+            proof=proofs.kind(suspicion.proof),
+            proof_detail=proofs.detail(suspicion.proof, turn.state.timing.ttl),
         ),
         node_entity(view.node),
         suspicion.proof_trail,
     )
     turn.set_node(replace(view, revoked=trail))
-
-
-def _detail(proof: FencedOff | LeaseExpired, state: State) -> str:
-    match proof:
-        case FencedOff():
-            return f"{proof.agent} reports it off"
-        case LeaseExpired():
-            return (
-                f"lease-only: a majority has heard nothing from it for {state.timing.ttl} s, "
-                "and nothing but its own self-stop says that it is down"
-            )

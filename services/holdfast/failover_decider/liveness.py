@@ -6,6 +6,7 @@ only on a proof. A node's new boot ends the suspicion of its old one.
 
 from holdfast.events.fields import Health, Layer, node_entity
 from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
+from holdfast.failover_decider import watchdog
 from holdfast.failover_decider.leadership import STAND_APART, rank
 from holdfast.failover_decider.placement import well
 from holdfast.failover_decider.spoiled import is_stale
@@ -27,6 +28,9 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
         past = (*view.past_boots, *filter(None, [view.boot]))[-PAST_BOOTS_KEPT:]
         view = NodeView(view.node, boot=pulse.boot, past_boots=past, failures=view.failures)
     elif not _counts_as_alive(view, pulse):
+        if view.suspicion is not None and view.suspicion.hands_only and view.revocation is None:
+            # Its monitor beats on: what should have ended the node has not done so.
+            turn.set_node(replace(view, heard=turn.now, clock=max(view.clock, pulse.now)))
         return
     suspicion = view.suspicion
     hands, hands_heard, signals = view.hands, view.hands_heard, view.signals
@@ -81,6 +85,8 @@ def on_tick(turn: Turn) -> None:
     """Greet nodes that are new to this leader; suspect those that have fallen silent."""
     for name in turn.state.nodes:
         view = _known(turn, _judged(turn, turn.node(name)))
+        if view.suspicion is not None and view.suspicion.hands_only:
+            _monitor_silent_too(turn, view, view.suspicion)
         if view.boot is None or view.suspicion is not None:
             continue
         if turn.now - view.heard >= turn.state.timing.suspect_after:
@@ -170,6 +176,14 @@ def _hands_since(state: State, view: NodeView) -> float:
     """
     listened = state.leading_since + state.timing.suspect_after - state.timing.ttl
     return max(view.hands_heard, state.started, listened)
+
+
+def _monitor_silent_too(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
+    """From now on the whole node is silent. Only a watchdog was at work since its hands were."""
+    if turn.now - view.heard < turn.state.timing.suspect_after:
+        return
+    since = suspicion.since if watchdog.armed(turn.state, view) else view.heard
+    turn.set_suspicion(view.node, replace(suspicion, hands_only=False, since=since))
 
 
 def _suspect(turn: Turn, view: NodeView, *, hands_only: bool = False) -> None:

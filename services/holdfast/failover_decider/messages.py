@@ -10,6 +10,7 @@ from holdfast.standing import Standing
 from holdfast.wire import (
     Begun,
     Claim,
+    FenceRequest,
     GroupRequest,
     HandsPulse,
     LeadRequest,
@@ -109,6 +110,7 @@ class FenceDone(msgspec.Struct, frozen=True):
     agent: str
     detail: str
     took: float
+    devices: tuple[str, ...] = ()
 
 
 class OrderAnswered(msgspec.Struct, frozen=True):
@@ -144,8 +146,16 @@ class StandingAsked(msgspec.Struct, frozen=True):
     request: StandingRequest
 
 
+class FenceAsked(msgspec.Struct, frozen=True):
+    """An operator's word about a node, its signature verified; ends in one Answer."""
+
+    number: int
+    request: FenceRequest
+
+
 Input = (
     Tick
+    | FenceAsked
     | GroupAsked
     | StandingAsked
     | StandingSeen
@@ -200,11 +210,16 @@ class TellHands(msgspec.Struct, frozen=True):
 
 
 class RunFence(msgspec.Struct, frozen=True):
-    """Run a node's fence devices; ends in FenceDone. `off` includes the check by status."""
+    """Run a node's fence devices; ends in FenceDone. `off` includes the check by status.
+
+    The order is for this boot and no other, and ends at `not_after` in this place's seconds; of
+    `off`, no step is begun that does not stand any more (`fencing.stands`).
+    """
 
     node: str
     boot: str
     action: Literal["status", "off"]
+    not_after: float
 
 
 class SendOrder(msgspec.Struct, frozen=True):

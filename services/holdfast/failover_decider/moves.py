@@ -14,6 +14,7 @@ from holdfast.failover_decider.maintenance import permitted
 from holdfast.failover_decider.messages import OrderAnswered
 from holdfast.failover_decider.orders import action_of, keep_ordering, matches, overdue
 from holdfast.failover_decider.placement import alive, choose
+from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.spoiled import put_right
 from holdfast.failover_decider.state import GroupView, NodeView, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
@@ -114,6 +115,8 @@ def _fencing(turn: Turn, view: GroupView) -> None:
         view = replace(view, done=_within(view, owner.revoked))
         turn.set_group(view)
         _start_or_hold(turn, view, "fence")
+    elif held := _held_back(turn, owner):
+        refuse(turn, view, Refusal("mass_fencing", held, trail_of(view)))
     elif owner.suspicion is not None and owner.suspicion.failures:
         reason = f"{owner.node} may be alive: {owner.suspicion.last_answer}"
         refuse(turn, view, Refusal("fence_unproven", reason, trail_of(view)))
@@ -123,6 +126,13 @@ def _fencing(turn: Turn, view: GroupView) -> None:
         reason = f"{owner.node} is heard again, in the same boot"
         refuse(turn, view, Refusal("owner_came_back", reason, trail_of(view)))
         write(turn, turn.group(view.group), _changed(view, phase=Phase.ACTIVE, intent=None))
+
+
+def _held_back(turn: Turn, owner: NodeView) -> str:
+    """Why the owner's fence devices are not told to switch it off; empty if they are."""
+    seeking = owner.suspicion is not None and owner.suspicion.proof is None
+    devices = turn.state.cluster.nodes[owner.node].fence
+    return restraint(turn.state, owner, turn.now) if seeking and devices else ""
 
 
 def _fence_although_heard(turn: Turn, view: GroupView, owner: NodeView) -> None:

@@ -87,6 +87,8 @@ def _unfit(
         return "its pulse is no longer heard"
     if view.hands is None or not view.hands.lease_valid:
         return "its hands hold no valid lease"
+    if view.hands.watchdog is not None and view.hands.watchdog.problem:
+        return f"its watchdog cannot be armed: {view.hands.watchdog.problem}"
     if view.boot in tried:
         return "the group already failed there"
     work = marked(state, "maintenance", Scope.NODE, view.node)

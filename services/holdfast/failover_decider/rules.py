@@ -6,7 +6,7 @@ Rules for what runs well are in planned.py, those of operators in requests.py.
 
 from holdfast.events.fields import node_entity
 from holdfast.events.ownership import MoveKind
-from holdfast.failover_decider import constraints, damping
+from holdfast.failover_decider import constraints, damping, watchdog
 from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.state import GroupView, State, Trail
@@ -61,10 +61,14 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
     if suspicion.proof is None and not silent_past_ttl(state, suspicion, now):
         return None
     if suspicion.hands_only and not state.cluster.nodes[owner.node].fence:
+        watched = watchdog.armed(state, owner)
+        if watched and now - suspicion.raised < state.timing.suspect_after:
+            return None  # it ends the node about now
+        means = "its watchdog has not ended it" if watched else "there is no fence device to end it"
         return Refusal(
             "hands_silent",
             f"the hands of {owner.node} are silent, its monitor is not: what it runs may go on, "
-            "and there is no fence device to end it",
+            f"and {means}",
             suspicion.trail,
             [suspicion.signal],
         )

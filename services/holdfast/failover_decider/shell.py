@@ -15,7 +15,7 @@ from holdfast.events import Health, Layer
 from holdfast.events.fields import service_entity
 from holdfast.events.health import HealthSignal
 from holdfast.failover_decider.calendar import open_windows
-from holdfast.failover_decider.fence_agent import fence
+from holdfast.failover_decider.fence_runs import FenceRuns
 from holdfast.failover_decider.inputs.codec import Snapshot, pack
 from holdfast.failover_decider.inputs.recorder import Recorder, inputs_signal
 from holdfast.failover_decider.messages import (
@@ -23,7 +23,7 @@ from holdfast.failover_decider.messages import (
     AskVoters,
     Effect,
     Emit,
-    FenceDone,
+    FenceAsked,
     GroupAsked,
     Input,
     LeadAsked,
@@ -53,6 +53,7 @@ from holdfast.failover_decider.state import initial
 from holdfast.failover_decider.status import status
 from holdfast.failover_decider.voter import Voter
 from holdfast.service import Runtime
+from holdfast.signed_word import WordError, verify
 from holdfast.spool import SpoolError
 from holdfast.standing import Standing
 from holdfast.store import OwnershipStore, ensure_streams, move_stream_leaders
@@ -60,6 +61,7 @@ from holdfast.wire import (
     AdminRequest,
     Begun,
     ClearRequest,
+    FenceRequest,
     GroupRequest,
     LeadRequest,
     LeaseReply,
@@ -95,6 +97,7 @@ class Decider:
         self._record_again_at = 0.0
         self._numbers = itertools.count(1)
         self._answers: dict[int, Begun | Refused] = {}
+        self._fences = FenceRuns(runtime.cluster, lambda: self._state, self.feed)
         self._store = OwnershipStore(runtime.bus)
         self._recorder = Recorder(
             runtime.state / "inputs",
@@ -118,6 +121,7 @@ class Decider:
         self._rt.paths.start(self._rt.spawn)
         await self._rt.paths.hear(self._on_pulse)
         await bus.serve(subjects.admin("decider"), AdminRequest, self._on_admin)
+        self._rt.spawn(self._fences.check_devices(), "check fence devices")
         self._rt.spawn(self._voter.learn(self._rt.cluster.cluster.voters), "learn")
         self._rt.spawn(
             self._store.watch(
@@ -128,6 +132,7 @@ class Decider:
         while not self._rt.stopping.is_set():
             self._look_at_the_calendar()
             self.feed(Tick())
+            self._fences.end_overtaken()
             self._try_to_record()
             await asyncio.sleep(TICK)
 
@@ -201,7 +206,7 @@ class Decider:
             case TellHands():
                 self._spawn(self._tell(effect), f"tell {effect.suspend.node}")
             case RunFence():
-                self._spawn(self._fence(effect), f"fence {effect.node}")
+                self._spawn(self._fences.carry_out(effect), f"fence {effect.node}")
             case SendOrder():
                 self._spawn(self._order(effect), f"order {effect.order.node}")
             case PrepareStreams():
@@ -252,22 +257,6 @@ class Decider:
         with contextlib.suppress(BusError):  # told again in two seconds
             subject = subjects.command(effect.suspend.node, "recovery")
             await self._rt.bus.publish(subject, effect.suspend)
-
-    async def _fence(self, effect: RunFence) -> None:
-        began = clock.monotonic()
-        devices = self._rt.cluster.nodes[effect.node].fence
-        result = await fence(effect.node, effect.boot, devices, effect.action)
-        self.feed(
-            FenceDone(
-                node=effect.node,
-                boot=effect.boot,
-                action=effect.action,
-                outcome=result.outcome,
-                agent=result.agent,
-                detail=result.detail,
-                took=clock.monotonic() - began,
-            )
-        )
 
     async def _order(self, effect: SendOrder) -> None:
         subject = subjects.command(effect.order.node, "recovery")
@@ -328,6 +317,15 @@ class Decider:
             case MaintenanceRequest() | ClearRequest():
                 number = next(self._numbers)
                 return self._answer(number, StandingAsked(number, request))
+            case FenceRequest():
+                try:
+                    name = self._rt.cluster.cluster.name
+                    verify(request, cluster=name, secrets=self._rt.secrets)
+                except WordError as error:
+                    self._rt.rejects.reject(subjects.admin("decider"), "forged", str(error)[:900])
+                    return Refused(reason=f"{error.problem}: {error.cure}")
+                number = next(self._numbers)
+                return self._answer(number, FenceAsked(number, request))
             case LeadRequest(place=place) if place not in self._rt.cluster.cluster.voters:
                 return Refused(reason=f"{place} is not a voter of this cluster")
             case LeadRequest():

@@ -13,7 +13,7 @@ from holdfast.lease import LEADER_LEASE, HolderState, node_lease
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import Standing
 from holdfast.timing import Timing
-from holdfast.wire import FencedOff, GroupReport, HandsPulse, LeaseExpired, SignalSummary
+from holdfast.wire import GroupReport, HandsPulse, Proof, SignalSummary
 
 
 class Trail(msgspec.Struct, frozen=True):
@@ -48,7 +48,9 @@ class Suspicion(msgspec.Struct, frozen=True):
     failures: int = 0
     last_answer: str = ""
     """Why the last fence run proved nothing."""
-    proof: FencedOff | LeaseExpired | None = None
+    allowed: bool = False
+    """An operator lets it be switched off although many others are."""
+    proof: Proof | None = None
     proof_trail: Trail | None = None
 
 
@@ -176,6 +178,8 @@ class State(msgspec.Struct, frozen=True):
     """Voters that were reported as silent, and the signal that did."""
     records_loaded: bool = False
     recording: bool = True
+    switched_off: dict[str, float] = msgspec.field(default_factory=dict)
+    """When this leader last ordered a node to be switched off."""
     nodes: dict[str, NodeView] = msgspec.field(default_factory=dict)
     groups: dict[str, GroupView] = msgspec.field(default_factory=dict)
     standing: StandingView = msgspec.field(default_factory=StandingView)

@@ -55,6 +55,7 @@ def _node(state: State, view: NodeView, now: float) -> NodeStatus:
         silent_for=max(0.0, now - view.heard) if view.boot else 0.0,
         lease_valid=view.hands.lease_valid if view.hands else False,
         term=view.hands.term if view.hands else 0,
+        watchdog=view.hands.watchdog if view.hands else None,
         signals=[signal for signals in view.signals.values() for signal in signals],
     )
 

@@ -1,18 +1,19 @@
 """The service of one node: its groups, its lease, its pulse, and what it hears on the bus."""
 
 import asyncio
-import contextlib
 import logging
 from typing import Literal
 
 from holdfast import subjects
 from holdfast.clock import monotonic
+from holdfast.config.fencing import longest_watchdog
 from holdfast.errors import HoldfastError
 from holdfast.events import Draft, EventData, Health, Layer
 from holdfast.events.fields import node_entity
 from holdfast.events.hands import LeaseAcquired, LeaseLost
 from holdfast.events.health import HealthSignal
 from holdfast.ids import uuid7
+from holdfast.recovery.actor import Actor
 from holdfast.recovery.build import Builder
 from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.journal import Journal
@@ -23,6 +24,8 @@ from holdfast.recovery.plan import plans
 from holdfast.recovery.recorder import Recorder
 from holdfast.recovery.reporter import Reporter
 from holdfast.recovery.suspended import Suspended
+from holdfast.recovery.watchdog import Watchdog
+from holdfast.recovery.watchdog_device import device
 from holdfast.service import Runtime
 from holdfast.wire import MonitorPulse, Order, OrderReply, Pulse, Suspend
 
@@ -59,6 +62,14 @@ class Hands:
         self._dead_man = DeadMan()
         self._suspended = Suspended(rt.place, rt.boot)
         journal = Journal(rt.state)
+        self._starting = 0
+        self._last_pet: asyncio.TimerHandle | None = None
+        config = rt.cluster.nodes[rt.place].watchdog
+        self._watchdog = Watchdog(
+            device(config.device) if config else None,
+            (config and config.timeout) or longest_watchdog(rt.cluster),
+        )
+        self._actors: dict[str, Actor] = {}
         self._lease = LeaseHolder(
             node=rt.place,
             boot=rt.boot,
@@ -68,18 +79,19 @@ class Hands:
             reject=lambda subject, why: rt.rejects.reject(subject, "forged", why),
             journal=journal,
             dead_man=self._dead_man,
+            looked=self._lease_looked_at,
             changed=self._lease_changed,
         )
         self._recorder = Recorder(
             rt.outbox.emit, lambda kind, why: rt.rejects.reject(self._subject, kind, why)
         )
-        self._reporter = Reporter(rt, self._lease)
+        self._reporter = Reporter(rt, self._lease, self._watchdog)
         builder = Builder(
             bus=rt.bus,
             journal=journal,
             dead_man=self._dead_man,
             recorder=self._recorder,
-            changed=self._reporter.changed.set,
+            changed=self._group_changed,
         )
         self._actors = {
             name: builder.actor(plan, lease_lasts=self._lease.tenure.held)
@@ -106,7 +118,9 @@ class Hands:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def close(self) -> None:
-        """End without touching a workload."""
+        """End without touching a workload. An armed watchdog stays so: a successor must come."""
+        if self._last_pet is not None:
+            self._last_pet.cancel()
         self._dead_man.close()
 
     async def _listen(self) -> None:
@@ -124,9 +138,41 @@ class Hands:
             refusal = refuse(order, self._rt.place, uuid7(), "forged", reason)
             self._recorder.refused(refusal)
             return refusal.reply
-        with contextlib.suppress(asyncio.CancelledError):
-            return await actor.order(OrderReceived(order, self._lease.tenure.act_until))
-        return None
+        unguarded = ""
+        if order.action == "start":
+            unguarded = self._watchdog.arm(self._lease.valid_until, monotonic())
+        # Counted until the group itself says that it starts: else the watchdog had no reason.
+        self._starting += 1
+        try:
+            received = OrderReceived(order, self._lease.tenure.act_until, unguarded)
+            return await actor.order(received)
+        except asyncio.CancelledError:
+            return None
+        finally:
+            self._starting -= 1
+
+    def _owns(self) -> bool:
+        """Whether anything may run here: a group counts until each part was seen to be stopped."""
+        return self._starting > 0 or any(
+            actor.state.work is not None or not actor.state.all_stopped()
+            for actor in self._actors.values()
+        )
+
+    def _group_changed(self) -> None:
+        if not self._owns():
+            self._watchdog.idle()
+        self._reporter.changed.set()
+
+    def _lease_looked_at(self, valid_until: float) -> None:
+        now = monotonic()
+        self._watchdog.look(valid_until, now, owns=self._owns())
+        if self._last_pet is not None:
+            self._last_pet.cancel()
+            self._last_pet = None
+        at = self._watchdog.last_pet(valid_until)
+        if at is not None and at > now:
+            loop = asyncio.get_running_loop()
+            self._last_pet = loop.call_later(at - now, self._lease_looked_at, valid_until)
 
     def _heard(self, pulse: Pulse) -> None:
         if not isinstance(pulse, MonitorPulse):

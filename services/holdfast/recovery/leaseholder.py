@@ -24,7 +24,10 @@ _log = logging.getLogger("holdfast.recovery")
 
 
 class LeaseHolder:
-    """The lease `node/<node>`; `changed` is called when it is acquired or about to be lost."""
+    """The lease `node/<node>`; `changed` is called when it is acquired or about to be lost.
+
+    `looked` is told until when it is valid, again and again.
+    """
 
     def __init__(
         self,
@@ -37,10 +40,12 @@ class LeaseHolder:
         reject: Callable[[str, str], None],
         journal: Journal,
         dead_man: DeadMan,
+        looked: Callable[[float], None],
         changed: Callable[[Literal["acquired", "lost"]], None],
     ) -> None:
         self._voters, self._timing, self._paths, self._reject = voters, timing, paths, reject
         self._journal, self._dead_man, self._changed = journal, dead_man, changed
+        self._looked = looked
         self._holder = HolderState(
             lease=node_lease(node),
             holder=node,
@@ -54,6 +59,11 @@ class LeaseHolder:
         self._alarm: asyncio.TimerHandle | None = None
         self._stored = StoredLease(boot=boot)
         self._take_up(journal.load_lease())
+
+    @property
+    def valid_until(self) -> float:
+        """The end of the lease as votes gave it."""
+        return self._holder.valid_until
 
     @property
     def term(self) -> int:
@@ -112,9 +122,10 @@ class LeaseHolder:
         self._felt()
 
     def _felt(self) -> None:
-        """Compare the lease with the clock: first the switch, then the file, then the groups."""
+        """Compare the lease with the clock: first the switches, then the file, then the groups."""
         valid_until = self._holder.valid_until
         self._dead_man.arm(valid_until - self._timing.kill_before)
+        self._looked(valid_until)
         self._store(StoredLease(boot=self._holder.boot, term=self.term, valid_until=valid_until))
         now = clock.monotonic()
         self.tenure, change = self.tenure.advance(valid_until, now)

@@ -10,10 +10,14 @@ from holdfast.wire import Order, OrderReply, SignalSummary
 
 
 class OrderReceived(msgspec.Struct, frozen=True):
-    """An order. `act_until`: until when the lease lets a start begin, in monotonic seconds."""
+    """An order. `act_until`: until when the lease lets a start begin, in monotonic seconds.
+
+    `unguarded`: why the watchdog, if there is one, would not end what is started with the lease.
+    """
 
     order: Order
     act_until: float
+    unguarded: str = ""
 
 
 class SignalHeard(msgspec.Struct, frozen=True):

@@ -10,7 +10,9 @@ from holdfast.recovery.turn import Turn
 from holdfast.wire import Order, OrderReply
 
 NO_LEASE = "no_lease"
-"""The one kind of refusal that is not the sender's mistake."""
+UNGUARDED = "unguarded"
+NOT_ITS_FAULT = (NO_LEASE, UNGUARDED)
+"""The kinds of refusal that are not the sender's mistake."""
 
 
 def receive(turn: Turn, received: OrderReceived) -> None:
@@ -29,10 +31,10 @@ def receive(turn: Turn, received: OrderReceived) -> None:
 def refuse(order: Order, node: str, event_id: str, kind: str, reason: str) -> Refuse:
     """The refusal of an order: reply, event, and the kind under which it is counted.
 
-    The event names the order's cause only if nothing but the lease speaks against the order: what
+    The event names the order's cause only if nothing but this node speaks against the order: what
     a stale or forged one names may not exist, and the record could then never be proven again.
     """
-    believed = kind == NO_LEASE
+    believed = kind in NOT_ITS_FAULT
     data = OrderRefused(
         group=order.group,
         node=node,
@@ -73,6 +75,8 @@ def _refusal(turn: Turn, received: OrderReceived) -> tuple[str, str] | None:
             return "stale", f"epoch {order.epoch} was already used here; a start needs a higher one"
         if turn.now >= received.act_until:
             return NO_LEASE, "this node does not hold its lease, so it may start nothing"
+        if received.unguarded:
+            return UNGUARDED, received.unguarded
     return None
 
 

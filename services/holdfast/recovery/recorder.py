@@ -7,7 +7,7 @@ from collections.abc import Callable
 from holdfast.errors import HoldfastError
 from holdfast.events import Draft
 from holdfast.recovery.messages import Refuse
-from holdfast.recovery.orders import NO_LEASE
+from holdfast.recovery.orders import NOT_ITS_FAULT
 
 MAX_UNRECORDED = 1024
 MAX_REMEMBERED = 64
@@ -48,7 +48,7 @@ class Recorder:
     def refused(self, refusal: Refuse) -> None:
         """Count a refused order; record it once, however often it is repeated."""
         order = refusal.order
-        if refusal.kind != NO_LEASE:
+        if refusal.kind not in NOT_ITS_FAULT:
             self._reject(refusal.kind, refusal.reply.error)
         key = (order.intent, order.action, order.epoch, refusal.kind)
         if key in self._refused:

@@ -8,6 +8,7 @@ from holdfast import clock, subjects
 from holdfast.bus import BusError
 from holdfast.recovery.actor import Actor
 from holdfast.recovery.leaseholder import LeaseHolder
+from holdfast.recovery.watchdog import Watchdog
 from holdfast.service import Runtime
 from holdfast.wire import Acknowledged, HandsPulse, Watch, WatchedResource
 
@@ -21,8 +22,8 @@ _log = logging.getLogger("holdfast.recovery")
 class Reporter:
     """Level-triggered: all is said again and again, so a lost message heals with the next."""
 
-    def __init__(self, rt: Runtime, lease: LeaseHolder) -> None:
-        self._rt, self._lease = rt, lease
+    def __init__(self, rt: Runtime, lease: LeaseHolder, watchdog: Watchdog) -> None:
+        self._rt, self._lease, self._watchdog = rt, lease, watchdog
         self.actors: list[Actor] = []
         self.changed = asyncio.Event()
         self._watch_changed = asyncio.Event()
@@ -61,6 +62,7 @@ class Reporter:
             term=self._lease.term,
             lease_valid=self._lease.tenure.held,
             groups=[actor.report() for actor in self.actors],
+            watchdog=self._watchdog.report(),
         )
 
     def _compare_watched(self) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from holdfast.config import networks
 from holdfast.config.circle import circle
+from holdfast.config.fencing import fencing_problems
 from holdfast.config.model import (
     ClusterFile,
     Group,
@@ -29,7 +30,7 @@ def problems(cluster: ClusterFile) -> list[Problem]:
         *_places(cluster),
         *networks.problems(cluster),
         *_voters(cluster),
-        *_fencing(cluster),
+        *fencing_problems(cluster),
         *_paths(cluster),
         *_volume_users(cluster),
         *_notifications(cluster),
@@ -89,20 +90,6 @@ def _voters(cluster: ClusterFile) -> Iterator[Problem]:
         problem = f"{len(set(voters))} voters are an even number: half of them is no majority"
         cure = "add a voter, for instance a witness, or remove one"
         yield Problem(key=key, problem=problem, cure=cure)
-
-
-def _fencing(cluster: ClusterFile) -> Iterator[Problem]:
-    if cluster.cluster.fencing != "required":
-        return
-    for name, node in cluster.nodes.items():
-        if not node.fence:
-            yield Problem(
-                key=f"nodes.{name}.fence",
-                problem='no fence device, and `cluster.fencing` is "required"',
-                cure=f"add a `[[nodes.{name}.fence]]` table with its `agent`; or set `fencing = "
-                '"lease-only"` under `[cluster]`, which risks two owners at once when a stalled '
-                "host wakes after its lease, as nothing but its own clock stops it",
-            )
 
 
 def _paths(cluster: ClusterFile) -> Iterator[Problem]:

@@ -32,14 +32,19 @@ MEANINGS: dict[str, dict[str, str]] = {
         "voters": "places whose failover_decider has a vote; an odd number",
         "profile": "[how long leases last](tuning.md)",
         "time_zone": "of calendar windows: `Europe/Berlin`, `UTC`",
-        "fencing": "whether every node must have a fence device; "
+        "fencing": "whether every node must have a fence device or a watchdog; "
         "[what lease-only risks](tuning.md#fencing)",
+        "fence_limit": "how many nodes may be switched off, or wait to be, within `fence_window`; "
+        "more wait for [an operator](failure-guide.md#a-fence-is-held). Default: half of the "
+        "nodes, and never a majority of them",
+        "fence_window": "seconds",
     },
     "Node": {
         "address": "where all other places, and operators, reach it",
         "addresses": "its address in each network of `[networks]`",
         "bus": "ports of its nats-server",
-        "fence": "tried in order until one answers",
+        "fence": "its fence devices, by [levels](setup.md#levels)",
+        "watchdog": "",
         "capacity": "what the groups on it may take together, in a unit of your own; without it "
         "there is no limit",
         "max_failures": "losses of the node, and groups that failed on it, within "
@@ -60,11 +65,18 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "FenceDevice": {
         "agent": "name or path of a program that speaks the fence-agent API",
+        "level": "devices of one level must all be off together; the next level is tried when one "
+        "of them fails. On all devices of a node or on none; default: each device is a level",
         "plug": "how the device names this node; default the node's name",
         "options": "further options of the agent, e.g. `ip`, `username`",
         "secret_file": "whole path of a file with `key=value` lines, e.g. `password=…`; "
         "on every place with a vote, readable by failover_decider only",
         "timeout": "seconds for one run of the agent",
+    },
+    "Watchdog": {
+        "device": "a character device, e.g. of `softdog` or the machine's own",
+        "timeout": "seconds, at most `ttl` less `margin` and `renew_every` "
+        "([profiles](tuning.md)), which is the default",
     },
     "Volume": {
         "driver": "",

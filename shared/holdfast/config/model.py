@@ -41,6 +41,8 @@ class Cluster(_Section, frozen=True, kw_only=True):
     profile: Profile = Profile.STANDARD
     fencing: Literal["required", "lease-only"] = "required"
     time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
+    fence_limit: Annotated[int, Meta(ge=1, le=15)] | None = None
+    fence_window: Positive = 60.0
 
 
 class FenceDevice(_Section, frozen=True, kw_only=True):
@@ -50,10 +52,21 @@ class FenceDevice(_Section, frozen=True, kw_only=True):
     """
 
     agent: Annotated[str, Meta(min_length=1, max_length=200)]
+    level: Annotated[int, Meta(ge=1, le=9)] | None = None
     plug: Annotated[str, Meta(max_length=200)] | None = None
     options: dict[str, str] = {}
     secret_file: str | None = None
     timeout: Positive = 20.0
+
+
+class Watchdog(_Section, frozen=True, kw_only=True):
+    """`[nodes.<n>.watchdog]`: resets this node when its hands do not renew their lease in time.
+
+    `device` is a character device of Linux' watchdog interface, or the socket of a simulated one.
+    """
+
+    device: Annotated[str, Meta(min_length=1, max_length=200)] = "/dev/watchdog"
+    timeout: Annotated[int, Meta(ge=1, le=60)] | None = None
 
 
 class Bus(_Section, frozen=True, kw_only=True):
@@ -90,11 +103,22 @@ class _Place(_Section, frozen=True, kw_only=True):
 class Node(_Place, frozen=True, kw_only=True):
     """`[nodes.<n>]`: a host that runs workloads."""
 
-    fence: Annotated[list[FenceDevice], Meta(max_length=4)] = []
+    fence: Annotated[list[FenceDevice], Meta(max_length=8)] = []
+    watchdog: Watchdog | None = None
     capacity: Load | None = None
     max_failures: Annotated[int, Meta(ge=1, le=100)] = 5
     failures_window: Period = 3600.0
     quarantine: Period | None = None
+
+    def fence_levels(self) -> list[list[FenceDevice]]:
+        """The devices in the order of their use: those of a level only prove something together.
+
+        Without `level` each is a level of its own.
+        """
+        levels: dict[int, list[FenceDevice]] = {}
+        for index, device in enumerate(self.fence):
+            levels.setdefault(device.level or index + 1, []).append(device)
+        return [levels[level] for level in sorted(levels)]
 
 
 class Witness(_Place, frozen=True, kw_only=True):

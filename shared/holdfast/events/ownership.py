@@ -94,6 +94,9 @@ class FenceStarted(EventData, frozen=True, kw_only=True):
     boot: BootId
     action: Annotated[str, Meta(max_length=20, description="status or off")]
     agent: Annotated[str, Meta(max_length=200)]
+    expires_in: Annotated[
+        Seconds, Meta(description="after which, or when it no longer leads, the run is ended")
+    ] = 0.0
 
 
 @event("fence_finished")
@@ -107,6 +110,10 @@ class FenceFinished(EventData, frozen=True, kw_only=True):
     outcome: Annotated[str, Meta(max_length=20, description="off, on, failed or timeout")]
     detail: Reason
     took: Seconds
+    devices: Annotated[
+        list[str],
+        Meta(max_length=8, description="those that gave the outcome: agent, plug and address"),
+    ] = []
 
 
 @event("lease_revoked")

@@ -1,0 +1,34 @@
+"""The kinds of fence proof, as the record names and explains them."""
+
+from holdfast.wire import FencedOff, LeaseExpired, OperatorWord, Proof, WatchdogExpired
+
+_KINDS: dict[type[Proof], str] = {
+    FencedOff: "fenced_off",
+    WatchdogExpired: "watchdog_expired",
+    OperatorWord: "operator_word",
+    LeaseExpired: "lease_expired",
+}
+
+
+def kind(proof: Proof) -> str:
+    """Its name on the record."""
+    return _KINDS[type(proof)]
+
+
+def detail(proof: Proof, ttl: float) -> str:
+    """What the proof rests on, in words; `ttl` in seconds."""
+    match proof:
+        case FencedOff():
+            return f"{', '.join(proof.devices) or proof.agent}: off"[:1000]
+        case WatchdogExpired():
+            return (
+                f"a majority has heard nothing from it for {ttl} s, and its watchdog was armed: "
+                f"without a renewal it resets the node after {proof.timeout:g} s"
+            )
+        case OperatorWord():
+            return f"{proof.operator} vouches that it is off, signed by {proof.key}"
+        case LeaseExpired():
+            return (
+                f"lease-only: a majority has heard nothing from it for {ttl} s, "
+                "and nothing but its own self-stop says that it is down"
+            )

@@ -1,0 +1,197 @@
+"""The decider's core: what counts as a fence proof, and when nothing is fenced at all."""
+
+import pytest
+
+from holdfast.events.ownership import DecisionRefused, FenceStarted, LeaseRevoked, MoveCompleted
+from holdfast.events.system import OperatorRequest
+from holdfast.failover_decider.fencing import stands
+from holdfast.failover_decider.messages import FenceAsked, GroupAsked, RunFence
+from holdfast.failover_decider.state import Fencing, Suspicion, Trail
+from holdfast.ownership import Phase
+from holdfast.structs import replace
+from holdfast.wire import Begun, FenceRequest, GroupRequest, Refused, WatchdogReport
+from tests.support.decider_world import TIMING, World, cluster
+
+ARMED = WatchdogReport(armed=True, timeout=6.0)
+IDLE = WatchdogReport(armed=False, timeout=6.0)
+
+
+def world_with(watchdog: WatchdogReport | None, *, device: bool = False) -> World:
+    """The group runs on alpha; the hosts say this of their watchdogs."""
+    world = World(cluster(device=device, watchdog=watchdog is not None))
+    for host in world.hosts.values():
+        host.watchdog = watchdog
+    world.run(5.0)
+    assert (world.record().phase, world.record().owner) == (Phase.ACTIVE, "alpha")
+    return world
+
+
+def ask(world: World, action: str, node: str, boot: str | None = None) -> Begun | Refused:
+    """An operator's word, verified, to whoever leads."""
+    leader = world.leader()
+    assert leader is not None
+    number = len(world.answers) + 1
+    request = FenceRequest(
+        action=action,  # type: ignore[arg-type]
+        node=node,
+        boot=boot or world.hosts[node].boot,
+        operator="ann",
+        key="UKEY",
+        signature="",
+    )
+    world.feed(leader, FenceAsked(number, request))
+    return world.answers[number]
+
+
+def test_an_armed_watchdog_is_a_proof_when_the_ttl_has_passed() -> None:
+    world = world_with(ARMED)
+    lost = world.now
+    world.kill("alpha")
+    world.run(TIMING.ttl - 0.5)
+    assert world.record().owner == "alpha"
+    world.run(5.0)
+    assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
+    (revoked,) = world.emitted(LeaseRevoked, since=lost)
+    assert revoked.proof == "watchdog_expired"
+    assert world.emitted(FenceStarted) == []
+
+
+@pytest.mark.parametrize("said", [IDLE, None, WatchdogReport(armed=True, timeout=6.5)])
+def test_silence_without_an_armed_watchdog_proves_nothing(said: WatchdogReport | None) -> None:
+    world = world_with(said)
+    world.kill("alpha")
+    world.run(120.0)
+    assert (world.record().owner, world.record().phase) == ("alpha", Phase.FENCING)
+    refusals = [r.rule for r in world.emitted(DecisionRefused)]
+    assert refusals.count("fence_unproven") == 1
+    world.boot("alpha")
+    world.start_decider("alpha")
+    world.run(15.0)
+    assert world.record().phase == Phase.ACTIVE, "its new boot is the proof"
+
+
+def test_an_armed_watchdog_of_an_earlier_epoch_proves_nothing() -> None:
+    world = world_with(ARMED)
+    report = world.hosts["alpha"].groups["g0"]
+    world.hosts["alpha"].groups["g0"] = type(report)(group="g0", epoch=0, state="active")
+    world.hosts["beta"].alive = False  # no other place to go to, for now
+    world.run(0.5)
+    world.kill("alpha")
+    world.run(60.0)
+    assert world.emitted(LeaseRevoked) == []
+
+
+def test_a_watchdog_steps_in_for_a_fence_device_that_fails() -> None:
+    world = world_with(ARMED, device=True)
+    world.fence_says["alpha"] = lambda action: ("failed", "the board has no power either")
+    world.kill("alpha")
+    world.run(15.0)
+    assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
+    assert [r.proof for r in world.emitted(LeaseRevoked)] == ["watchdog_expired"]
+
+
+def test_a_monitor_that_beats_on_denies_that_a_watchdog_has_acted() -> None:
+    world = world_with(ARMED)
+    world.kill("beta")
+    world.boot("beta")
+    world.hosts["beta"].watchdog = ARMED
+    world.hosts["alpha"].frozen = True
+    world.run(60.0)
+    assert world.record().owner == "alpha"
+    said = [r.reason for r in world.emitted(DecisionRefused) if r.rule == "hands_silent"]
+    assert len(said) == 1
+    assert "its watchdog has not ended it" in said[0]
+    killed = world.now
+    world.kill("alpha")
+    world.start_decider("beta")
+    world.run(20.0)
+    assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
+    assert world.emitted(MoveCompleted, since=killed)
+
+
+def test_an_operators_word_is_a_proof_for_a_node_that_is_silent() -> None:
+    world = world_with(IDLE)
+    assert isinstance(ask(world, "confirm", "alpha"), Refused)
+    world.kill("alpha")
+    world.run(3.0)
+    early = ask(world, "confirm", "alpha")
+    assert isinstance(early, Refused)
+    assert "switch it off first" in early.reason
+    world.run(10.0)
+    assert isinstance(ask(world, "confirm", "alpha", boot="boot-alpha-0"), Refused)
+    assert world.record().owner == "alpha"
+    assert isinstance(ask(world, "confirm", "alpha"), Begun)
+    world.run(5.0)
+    assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
+    (revoked,) = world.emitted(LeaseRevoked)
+    assert (revoked.proof, "ann vouches" in revoked.proof_detail) == ("operator_word", True)
+    assert world.emitted(OperatorRequest)[-1].arguments["key"] == "UKEY"
+
+
+@pytest.fixture
+def two_owners() -> World:
+    """g0 runs on alpha, g1 on beta; the hands of both freeze, so both would have to be fenced."""
+    world = World(cluster(groups=2))
+    world.run(5.0)
+    leader = world.leader()
+    assert leader is not None
+    request = GroupRequest(action="switchover", group="g1", target="beta", operator="ann")
+    world.feed(leader, GroupAsked(1, request))
+    world.run(5.0)
+    assert [world.record(g).owner for g in ("g0", "g1")] == ["alpha", "beta"]
+    for host in world.hosts.values():
+        host.frozen = True
+    world.run(15.0)
+    return world
+
+
+def test_mass_fencing_is_held_until_an_operator_allows_it(two_owners: World) -> None:
+    world = two_owners
+    world.run(60.0)
+    assert "off" not in {f.action for f in world.emitted(FenceStarted)}
+    held = [r for r in world.emitted(DecisionRefused) if r.rule == "mass_fencing"]
+    assert {r.group for r in held} == {"g0", "g1"}
+    assert len(held) == 2, "said once each"
+    assert isinstance(ask(world, "allow", "alpha"), Begun)
+    world.run(5.0)
+    assert [f.node for f in world.emitted(FenceStarted) if f.action == "off"] == ["alpha"]
+    assert world.hosts["beta"].alive
+
+
+def test_mass_fencing_ends_by_itself_when_a_node_is_heard_again(two_owners: World) -> None:
+    world = two_owners
+    assert "off" not in {f.action for f in world.emitted(FenceStarted)}
+    world.hosts["beta"].frozen = False
+    world.run(20.0)
+    assert [f.node for f in world.emitted(FenceStarted) if f.action == "off"] == ["alpha"]
+    assert world.record("g0").owner == "beta"
+
+
+def test_one_lost_node_is_not_mass_fencing() -> None:
+    world = world_with(None, device=True)
+    world.hosts["alpha"].frozen = True
+    world.run(12.0)
+    assert [f.action for f in world.emitted(FenceStarted)][-1] == "off"
+    assert world.record().owner == "beta"
+    assert isinstance(ask(world, "allow", "beta"), Refused)
+
+
+def test_a_fence_order_stands_for_its_boot_its_leader_and_its_time_only() -> None:
+    world = world_with(None, device=True)
+    leader = world.leader()
+    assert leader is not None
+    state = world.deciders[leader]
+    assert state is not None
+    trail = Trail("i", "c")
+    fencing = Fencing(action="off", started=trail)
+    suspicion = Suspicion(trail=trail, signal="s", since=0.0, raised=0.0, fencing=fencing)
+    beta = replace(state.nodes["beta"], suspicion=suspicion)
+    state = replace(state, nodes={**state.nodes, "beta": beta})
+    run = RunFence(node="beta", boot="boot-beta-1", action="off", not_after=world.now + 5.0)
+    assert stands(state, run, world.now)
+    assert not stands(state, replace(run, boot="boot-beta-0"), world.now)
+    assert not stands(state, replace(run, not_after=world.now), world.now)
+    assert not stands(state, run, state.leadership.valid_until)
+    assert not stands(replace(state, leading=False), run, world.now)
+    cleared = {**state.nodes, "beta": replace(beta, suspicion=None)}
+    assert not stands(replace(state, nodes=cleared), run, world.now)
