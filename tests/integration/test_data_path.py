@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.storage_replication.nbd import protocol
-from holdfast.storage_replication.nbd.protocol import CLIENT_FLAGS, GREETING, Command, Option
+from holdfast import nbd_protocol as protocol
+from holdfast.nbd_protocol import CLIENT_FLAGS, GREETING, Command, Option
 from holdfast.storage_replication.nbd.server import MAX_CONNECTIONS
 from tests.support.data_path import DEADLINE, DataPath, running
 from tests.support.nbd_client import Client, connect, exactly, go, option, reply, request

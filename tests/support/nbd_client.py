@@ -4,8 +4,8 @@ import socket
 import struct
 from pathlib import Path
 
-from holdfast.storage_replication.nbd import protocol
-from holdfast.storage_replication.nbd.protocol import (
+from holdfast import nbd_protocol as protocol
+from holdfast.nbd_protocol import (
     CHUNK,
     CLIENT_FLAGS,
     GREETING,

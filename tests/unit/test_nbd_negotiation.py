@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.storage_replication.nbd import protocol
-from holdfast.storage_replication.nbd.negotiation import (
-    MAX_OPTION,
-    MAX_OPTIONS,
-    Negotiation,
-    Next,
-    Tls,
-)
-from holdfast.storage_replication.nbd.options import Export
-from holdfast.storage_replication.nbd.protocol import (
+from holdfast import nbd_protocol as protocol
+from holdfast.nbd_protocol import (
     CLIENT_FLAGS,
     OPTION,
     OPTION_MAGIC,
@@ -25,6 +17,14 @@ from holdfast.storage_replication.nbd.protocol import (
     OptionReply,
     Transmission,
 )
+from holdfast.storage_replication.nbd.negotiation import (
+    MAX_OPTION,
+    MAX_OPTIONS,
+    Negotiation,
+    Next,
+    Tls,
+)
+from holdfast.storage_replication.nbd.options import Export
 from tests.support.nbd_client import go, option, set_context
 
 EXPORT = Export(name="v1", size=1 << 30)

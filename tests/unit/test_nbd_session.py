@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.storage_replication.nbd import long_read, payload, protocol, session
-from holdfast.storage_replication.nbd.options import Export
-from holdfast.storage_replication.nbd.output import Piece
-from holdfast.storage_replication.nbd.protocol import (
+from holdfast import nbd_protocol as protocol
+from holdfast.nbd_protocol import (
     CHUNK,
     FLAG_DF,
     FLAG_FUA,
@@ -21,6 +19,9 @@ from holdfast.storage_replication.nbd.protocol import (
     SIMPLE_REPLY_MAGIC,
     Command,
 )
+from holdfast.storage_replication.nbd import long_read, payload, session
+from holdfast.storage_replication.nbd.options import Export
+from holdfast.storage_replication.nbd.output import Piece
 from holdfast.storage_replication.nbd.requests import MAX_UNFRAGMENTED
 from holdfast.storage_replication.nbd.session import MAX_BYTES, MAX_REQUESTS, Session
 from tests.support.memory_volume import MemoryVolume

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from holdfast.storage_replication.nbd.protocol import (
+from holdfast.nbd_protocol import (
     CLIENT_FLAGS,
     FLAG_FUA,
     GREETING,

@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.config.load import load
 from holdfast.console.certificates import issue_missing
-from holdfast.storage_replication.nbd.protocol import (
+from holdfast.nbd_protocol import (
     CLIENT_FLAGS,
     GREETING,
     Command,

@@ -4,13 +4,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from holdfast.storage_replication.nbd.options import (
-    Export,
-    Malformed,
-    name_and_infos,
-    name_and_queries,
-)
-from holdfast.storage_replication.nbd.protocol import (
+from holdfast.nbd_protocol import (
     ALLOCATION,
     ALLOCATION_ID,
     CLIENT_FLAGS,
@@ -21,6 +15,12 @@ from holdfast.storage_replication.nbd.protocol import (
     Option,
     OptionReply,
     option_reply,
+)
+from holdfast.storage_replication.nbd.options import (
+    Export,
+    Malformed,
+    name_and_infos,
+    name_and_queries,
 )
 
 MAX_OPTION = 64 * 1024

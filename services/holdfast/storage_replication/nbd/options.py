@@ -4,8 +4,8 @@ import struct
 
 import msgspec
 
-from holdfast.storage_replication.nbd import protocol
-from holdfast.storage_replication.nbd.protocol import Info, Transmission
+from holdfast import nbd_protocol as protocol
+from holdfast.nbd_protocol import Info, Transmission
 
 _LENGTH = struct.Struct(">I")
 _SHORT = struct.Struct(">H")

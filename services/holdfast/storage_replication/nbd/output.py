@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from holdfast.storage_replication.nbd import protocol
+from holdfast import nbd_protocol as protocol
 
 Piece = bytes | bytearray | memoryview
 

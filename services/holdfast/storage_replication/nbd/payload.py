@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from holdfast.nbd_protocol import PREFERRED_BLOCK
 from holdfast.storage_replication.interfaces import Volume
-from holdfast.storage_replication.nbd.protocol import PREFERRED_BLOCK
 from holdfast.storage_replication.nbd.requests import Refusal
 
 WHOLE = 128 * 1024

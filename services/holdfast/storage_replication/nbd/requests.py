@@ -2,8 +2,7 @@
 
 import errno
 
-from holdfast.storage_replication.nbd.options import Export
-from holdfast.storage_replication.nbd.protocol import (
+from holdfast.nbd_protocol import (
     FLAG_DF,
     FLAG_FUA,
     FLAG_NO_HOLE,
@@ -11,6 +10,7 @@ from holdfast.storage_replication.nbd.protocol import (
     MAX_PAYLOAD,
     Command,
 )
+from holdfast.storage_replication.nbd.options import Export
 
 MAX_UNFRAGMENTED = 1024 * 1024
 """Bytes that a READ with DF may ask for; the protocol wants 64 KiB at least."""

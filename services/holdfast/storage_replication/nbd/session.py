@@ -2,12 +2,7 @@
 
 from functools import partial
 
-from holdfast.storage_replication.interfaces import Extent, Volume
-from holdfast.storage_replication.nbd.long_read import PIECE, LongRead
-from holdfast.storage_replication.nbd.options import Export
-from holdfast.storage_replication.nbd.output import Output, Piece, Wire
-from holdfast.storage_replication.nbd.payload import WHOLE, Payload
-from holdfast.storage_replication.nbd.protocol import (
+from holdfast.nbd_protocol import (
     FLAG_FUA,
     FLAG_NO_HOLE,
     FLAG_REQ_ONE,
@@ -17,6 +12,11 @@ from holdfast.storage_replication.nbd.protocol import (
     STATE_ZERO,
     Command,
 )
+from holdfast.storage_replication.interfaces import Extent, Volume
+from holdfast.storage_replication.nbd.long_read import PIECE, LongRead
+from holdfast.storage_replication.nbd.options import Export
+from holdfast.storage_replication.nbd.output import Output, Piece, Wire
+from holdfast.storage_replication.nbd.payload import WHOLE, Payload
 from holdfast.storage_replication.nbd.requests import Refusal, Rules
 
 MAX_REQUESTS = 256
