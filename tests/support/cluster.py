@@ -187,9 +187,10 @@ class RunningCluster:
         return began
 
     async def workload(self) -> int:
-        """The ledger's process, as the latest start of it says."""
-        await self.seen("resource_started", resource="web")
-        last = [s for s in self.follower.seen if event("resource_started", resource="web")(s)][-1]
+        """The ledger's process, as the latest start of it at the present epoch says."""
+        started = event("resource_started", resource="web", epoch=(await self.group()).epoch)
+        await self.seen_where(started, what="the ledger's start", since="", timeout=SETTLE)
+        last = [seen for seen in self.follower.seen if started(seen)][-1]
         return int(last.data["instance"].split(":")[0])
 
     async def lead_from(self, place: str) -> None:

@@ -137,7 +137,8 @@ SWITCHOVER = Move(
 )
 STOP = Move({**ASKED, **STOPPING}, [*SOURCE, *LEADER], _stop, "group_held")
 START = Move(STARTING, [*TARGET, *LEADER], _start_there, "move_completed")
+FOUND_STOPPED = {step: seen for step, seen in STOPPING.items() if step != "resource_stopped"}
 RELOCATION = Move(
-    {**FAILED, **STOPPING, **STARTING}, [*SOURCE, *TARGET, *LEADER], _fail, "move_completed"
+    {**FAILED, **FOUND_STOPPED, **STARTING}, [*SOURCE, *TARGET, *LEADER], _fail, "move_completed"
 )
 MOVES = {"switchover": SWITCHOVER, "stop": STOP, "start": START, "relocation": RELOCATION}
