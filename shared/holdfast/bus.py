@@ -29,6 +29,7 @@ T = TypeVar("T")
 Reject = Callable[[str, str, str], None]
 
 MAX_CONCURRENT = 64
+FLUSH_TIMEOUT = 10
 MAX_QUEUED_MESSAGES = 4096
 MAX_QUEUED_BYTES = 16 * 1024 * 1024
 _log = logging.getLogger("holdfast.bus")
@@ -89,6 +90,11 @@ class Bus(Connection):
                 cure="this is a defect of the sender: please report it",
             )
         return payload
+
+    async def flush(self) -> None:
+        """Return when the server has taken in all that was sent before, subscriptions too."""
+        for _ in range(2):  # nats-py puts its PING before what it still holds: the second is behind
+            await self.client.flush(FLUSH_TIMEOUT)
 
     async def subscribe(
         self, subject: str, kind: type[T] | UnionType, handler: Callable[[T], None]

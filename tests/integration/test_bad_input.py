@@ -65,7 +65,7 @@ async def send(cluster: RunningCluster, user: str, subject: str, raw: bytes, tim
     async with connected(cluster, user) as bus:
         for _ in range(times):
             await bus.client.publish(subject, raw)
-        await bus.client.flush()
+        await bus.flush()
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ async def try_everything(
         await bus.client.subscribe(subject, cb=hear)
     for subject in [*forbidden, "ha.events.x", f"$KV.{OWNERSHIP_BUCKET}.ledger"]:
         await bus.client.publish(subject, b"{}")
-    await bus.client.flush()
+    await bus.flush()
 
 
 async def test_without_a_key_nobody_gets_in(cluster: RunningCluster) -> None:

@@ -39,7 +39,7 @@ async def test_publishes_in_order_to_typed_subscribers(
     sender, receiver = await make_bus([nats_server]), await make_bus([nats_server])
     seen: list[float] = []
     await receiver.subscribe("ha.pulse.*", wire.Pulse, keep(seen))
-    await receiver.client.flush()
+    await receiver.flush()
     for number in range(100):
         await sender.publish("ha.pulse.alpha", pulse(float(number)))
     await until(lambda: len(seen) == 100)
@@ -59,7 +59,7 @@ async def test_answers_requests_concurrently_and_none_is_silence(
         return Acknowledged(ok=True, error=request.lease)
 
     await server.serve("ha.lease.alpha", wire.LeaseRequest, answer)
-    await server.client.flush()
+    await server.flush()
     first, second = await asyncio.gather(
         asker.request("ha.lease.alpha", release("one"), Acknowledged, timeout=2),
         asker.request("ha.lease.alpha", release("two"), Acknowledged, timeout=2),
@@ -88,7 +88,7 @@ async def test_bad_messages_change_nothing_and_are_told_apart(
     rejected = rejects_of(receiver)
     seen: list[float] = []
     await receiver.subscribe("ha.pulse.*", wire.Pulse, keep(seen))
-    await receiver.client.flush()
+    await receiver.flush()
     future = msgspec.json.decode(msgspec.json.encode(pulse())) | {"wire": 2}
     for raw in (
         b"\xff\x00 not json",
@@ -119,7 +119,7 @@ async def test_a_bad_reply_is_rejected(nats_server: NatsServer, make_bus: MakeBu
         return Acknowledged(ok=True)
 
     await server.serve("ha.lease.alpha", wire.LeaseRequest, answer)
-    await server.client.flush()
+    await server.flush()
     with pytest.raises(BadReply):
         await asker.request("ha.lease.alpha", release("x"), LeaseReply, timeout=2)
     assert rejected == [("ha.lease.alpha", "malformed")]
@@ -161,7 +161,7 @@ async def test_a_broken_connection_ends_waiting_requests_at_once(
         asked.set()
 
     await server.serve("ha.lease.alpha", wire.LeaseRequest, never)
-    await server.client.flush()
+    await server.flush()
     request = asyncio.create_task(
         asker.request("ha.lease.alpha", release("x"), Acknowledged, timeout=60)
     )
@@ -178,7 +178,7 @@ async def test_what_was_sent_while_cut_off_is_never_delivered(
     sender, receiver = await make_bus([server], "sender"), await make_bus([server], "receiver")
     seen: list[float] = []
     await receiver.subscribe("ha.pulse.*", wire.Pulse, keep(seen))
-    await receiver.client.flush()
+    await receiver.flush()
     server.freeze()
     sent = 0
     while sender.connected:

@@ -64,18 +64,12 @@ async def two(make_nats: MakeServers, make_bus: MakeBus) -> AsyncIterator[TwoPla
     tasks: list[asyncio.Task[None]] = []
     made.paths.start(lambda work, name: tasks.append(asyncio.create_task(work, name=name)))
     await made.listener.hear(made.heard.append)
-    await subscribed(there)
+    await there.flush()
     await until(made.all_up, what="both paths are up")
     yield made
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def subscribed(bus: Bus) -> None:
-    """The server has its subscriptions. The first ping may overtake what was still to be sent."""
-    for _ in range(2):
-        await bus.client.flush()
 
 
 def pulse() -> HandsPulse:
@@ -89,7 +83,7 @@ async def test_a_pulse_takes_every_path_and_is_heard_once(two: TwoPlaces) -> Non
         arrived.append(str(getattr(message, "subject", "")))
 
     await two.there.client.subscribe("ha.pulse.>", cb=count)
-    await subscribed(two.there)
+    await two.there.flush()
     first, second = pulse(), pulse()
     await two.paths.beat(first, within=1.0)
     await until(lambda: len(arrived) == 2, what="it came over both paths")
@@ -104,7 +98,7 @@ async def test_a_pulse_takes_every_path_and_is_heard_once(two: TwoPlaces) -> Non
 
 async def test_the_first_answer_of_a_voter_counts_over_whichever_path(two: TwoPlaces) -> None:
     await two.there.serve(subjects.lease("beta"), LeaseRequest, two.vote)
-    await subscribed(two.there)
+    await two.there.flush()
     vote = await two.paths.ask("beta", CLAIM, Vote, timeout=5.0)
     assert (vote.voter, vote.round, vote.granted) == ("beta", 7, True)
     await until(lambda: two.asked == 2, what="it was asked over both")

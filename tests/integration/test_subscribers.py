@@ -126,10 +126,10 @@ async def test_a_reader_may_listen_to_events_and_nothing_else(
             await reader.client.subscribe(subject, cb=hear)
         for subject in (subjects.event("group_held"), "ha.lease.alpha", "ha.admin.decider"):
             await reader.client.publish(subject, b"{}")
-        await reader.client.flush()
+        await reader.flush()
         await decider.client.publish("ha.lease.alpha", b"{}")
-        await decider.client.flush()
-        await reader.client.flush()
+        await decider.flush()
+        await reader.flush()
         info = await decider.jetstream().stream_info(subjects.EVENT_STREAM)
         assert heard == []
         assert info.state.messages == 0

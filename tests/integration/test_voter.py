@@ -44,7 +44,7 @@ class Votes:
         bus = self._buses[name] = await self._make_bus([self._server], f"voter_{name}")
         voter = Voter(bus, name, folder, TIMING, self.seen.append)
         await voter.serve()
-        await bus.client.flush()
+        await bus.flush()
         return voter
 
     async def start_all(self) -> None:

@@ -75,7 +75,7 @@ async def main(kind: str, folder: Path) -> None:
             seen.append(message.data.decode())
 
         await receiver.client.subscribe("ha.commands.>", cb=hear)
-        await receiver.client.flush()
+        await receiver.flush()
         client = await sender(kind, server)
         loopback(up=False)
         asked = await ask_while_cut(client)

@@ -118,19 +118,18 @@ def assert_one_owner_at_a_time(cluster: RunningCluster) -> None:
         if seen.name == "resource_started":
             epoch, node = seen.data["epoch"], seen.data["node"]
             assert started.setdefault(epoch, node) == node, f"epoch {epoch} on two nodes"
-    assert not _done_twice(cluster)
+    assert not (twice := _done_twice(cluster)), twice
     for log in cluster.local.run_dir.glob("*/recovery/log/*.log"):
         assert "another ledger holds" not in log.read_text(), f"two ledgers at once: {log}"
 
 
 def _done_twice(cluster: RunningCluster) -> list[str]:
-    """Starts of a resource at an epoch beyond the first and those of its local recovery."""
+    """Starts of a resource at an epoch beyond the first that nothing had undone before."""
     starts: Counter[tuple[int, str]] = Counter()
     for seen in cluster.follower.seen:
-        if seen.name in ("resource_started", "recovery_started"):
-            key = (seen.data["epoch"], seen.data["resource"])
-            if seen.name == "recovery_started":
-                starts[key] -= 1
-            elif not seen.data["adopted"]:
-                starts[key] += 1
+        key = (seen.data.get("epoch", 0), seen.data.get("resource", ""))
+        if seen.name == "resource_started" and not seen.data["adopted"]:
+            starts[key] += 1
+        elif seen.name in ("recovery_started", "resource_stopped", "resource_failed"):
+            starts[key] -= 1
     return [f"{name} at epoch {epoch}" for (epoch, name), number in starts.items() if number > 1]

@@ -74,7 +74,7 @@ class Monitored:
         """Hear its pulses and its events."""
         await self.bus.subscribe(subjects.PULSES, Pulse, self._pulse)
         await self.bus.client.subscribe(subjects.EVENTS, cb=self._event)
-        await self.bus.client.flush()
+        await self.bus.flush()
 
     async def watch(self, *resources: WatchedResource, boot: str = BOOT) -> Acknowledged:
         """Tell the monitor what runs, as recovery does."""

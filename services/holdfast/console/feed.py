@@ -61,7 +61,7 @@ class Live:
     async def open(self) -> None:
         """Begin to listen."""
         await self._bus.client.subscribe(EVENTS, cb=self._receive)
-        await self._bus.client.flush()
+        await self._bus.flush()
 
     async def events(self) -> AsyncIterator[bytes]:
         """What arrived and what will, without end."""
