@@ -7,12 +7,12 @@ from unittest.mock import patch
 
 import msgspec
 
-from holdfast.failover_decider import fencing, leadership, moves, rules, writing
+from holdfast.failover_decider import fence_agent, fencing, leadership, moves, rules, writing
 from holdfast.failover_decider import orders as sending
 from holdfast.lease import holder, voter
 from holdfast.recovery import core as hands_core
 from holdfast.recovery import orders as receiving
-from holdfast.recovery import resume, work
+from holdfast.recovery import resume, watchdog, work
 from holdfast.recovery.messages import Resumed
 from holdfast.structs import replace
 from holdfast.wire import LeaseExpired
@@ -317,6 +317,33 @@ def dead_man_kills_early() -> Any:
     return patch.object(deadman.DeadMan, "arm", arm)
 
 
+def one_outlet_of_two_is_enough() -> Any:
+    """Of the devices of a level, one that says off is taken for all."""
+    return patch.object(
+        fence_agent, "together", lambda answers, _: "off" if "off" in answers else "failed"
+    )
+
+
+def watchdog_petted_without_renewal() -> Any:
+    """The watchdog is petted as long as the hands live, lease or not."""
+    real = watchdog.Watchdog.look
+
+    def look(self: Any, _: float, now: float, **owns: Any) -> None:
+        real(self, now + 100.0, now, **owns)
+
+    return patch.object(watchdog.Watchdog, "look", look)
+
+
+def mass_fencing_not_held() -> Any:
+    """However many nodes fall silent, all of them are switched off."""
+    return patch.object(fencing, "restraint", lambda *_: "")
+
+
+def starts_without_its_watchdog() -> Any:
+    """A start goes on although the watchdog could not be armed."""
+    return patch.object(watchdog.Watchdog, "arm", lambda *_: "")
+
+
 @contextmanager
 def _both(*patches: Any) -> Iterator[None]:
     with patches[0], patches[1]:
@@ -387,6 +414,10 @@ BUGS: list[Bug] = [
     repeated_order_acts_again,
     epoch_not_raised,
     fence_forgets_its_cause,
+    one_outlet_of_two_is_enough,
+    watchdog_petted_without_renewal,
+    mass_fencing_not_held,
+    starts_without_its_watchdog,
     restart_stops_what_runs,
     dead_man_kills_early,
 ]

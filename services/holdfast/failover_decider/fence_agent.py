@@ -5,7 +5,7 @@ when `status` of every device of the level says off after every `off`; a time-ou
 before each step it is asked again whether the order still stands.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,6 +67,13 @@ def label(device: FenceDevice, node: str) -> str:
     return f"{device.agent} {plug}{f' at {address}' if address else ''}"[:200]
 
 
+def together(answers: Sequence[Outcome], looks: int) -> Outcome:
+    """What the devices of a level prove: `off` if every look at every one of them says so."""
+    if "on" in answers:
+        return "on"
+    return "off" if len(answers) == looks and set(answers) == {"off"} else "failed"
+
+
 class _Level:
     """Devices that only prove something together. Its methods raise FenceError.
 
@@ -96,14 +103,18 @@ class _Level:
         Several are looked at twice: outlets that somebody switches off and on again, one after
         the other, are never off together.
         """
-        for device in self._devices * (1 if len(self._devices) == 1 else 2):
+        looks = self._devices * (1 if len(self._devices) == 1 else 2)
+        answers: list[Outcome] = []
+        for device in looks:
             code, said = await self._tell(device, "status")
-            if code == 0:
+            answers.append("off" if code == _EXIT_OFF else "on" if code == 0 else "failed")
+            if together(answers, len(looks)) == "on":
                 return FenceResult(
                     "on", device.agent, "status says on", (label(device, self._node),)
                 )
-            if code != _EXIT_OFF:
+            if answers[-1] == "failed":
                 return FenceResult("failed", device.agent, f"status exited with {code}: {said}")
+        assert together(answers, len(looks)) == "off"
         return FenceResult("off", self.agents, "status says off", self._labels)
 
     async def _tell(self, device: FenceDevice, action: str) -> tuple[int, str]:

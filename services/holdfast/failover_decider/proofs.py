@@ -23,7 +23,7 @@ def detail(proof: Proof, ttl: float) -> str:
         case WatchdogExpired():
             return (
                 f"a majority has heard nothing from it for {ttl} s, and its watchdog was armed: "
-                f"without a renewal it resets the node after {proof.timeout:g} s"
+                f"unless renewed, or all is stopped, it resets the node after {proof.timeout:g} s"
             )
         case OperatorWord():
             return f"{proof.operator} vouches that it is off, signed by {proof.key}"

@@ -6,8 +6,10 @@ from dataclasses import astuple
 from functools import partial
 from typing import TYPE_CHECKING
 
-from holdfast.failover_decider.messages import GroupAsked, LeadAsked, StandingAsked
-from holdfast.wire import GroupRequest, LeadRequest
+from holdfast.failover_decider.fencing import wanted_off
+from holdfast.failover_decider.messages import FenceAsked, GroupAsked, LeadAsked, StandingAsked
+from holdfast.failover_decider.restraint import restraint
+from holdfast.wire import FenceRequest, GroupRequest, LeadRequest
 from tests.simulation.simulator.fences import MODES
 from tests.simulation.simulator.machine import Machine
 from tests.simulation.simulator.network import CALM, Weather
@@ -98,7 +100,25 @@ class Faults:
             if not place.powered and world.engine.now - place.booted_at > 5.0:
                 world.power_on(place)
         world.supervise()
+        self._allow_what_is_held()
         world.engine.after(2.0, self._keep_up)
+
+    def _allow_what_is_held(self) -> None:
+        """Mass fencing waits for an operator, who lets it be done."""
+        for name in self._world.voters:
+            decider = self._world.decider(name)
+            if decider is None or not decider.state.leading:
+                continue
+            for node, view in decider.state.nodes.items():
+                if view.suspicion is None or not wanted_off(decider.state, node):
+                    continue
+                if restraint(decider.state, view, decider.clock()):
+                    self._world.seen["mass fencing is held"] += 1
+                    boot = view.boot or ""
+                    word = FenceRequest(
+                        action="allow", node=node, boot=boot, operator="sim", key="", signature=""
+                    )
+                    decider.run(decider.feed, (FenceAsked(self.counts.total(), word),))
 
     def _inject(self, kind: str) -> None:
         self.counts[kind] += 1
@@ -316,7 +336,10 @@ class Faults:
         self._kill(self._host().service("monitor"), self._chance.uniform(0.2, 5.0))
 
     def _freeze_hands(self) -> None:
-        hands = self._world.hands(self._host().name)
+        self._freeze(self._host().name)
+
+    def _freeze(self, host: str) -> None:
+        hands = self._world.hands(host)
         if hands is None or self._world.lease_only:
             return
         self._say(hands.place, "its hands are frozen")
@@ -377,7 +400,7 @@ class Faults:
         target = chance.choice([node for node in config.nodes if node != owner])
         if chance.random() < 0.5:
             self._mood(world.machines[target], chance.choice(["start_fails", "start_hangs"]))
-        elif not world.lease_only:
+        elif world.fences.devices(owner):
             self._mood(world.machines[owner], "unkillable")
         request = GroupRequest(action="switchover", group=group, target=target, operator="sim")
         self._ask_leaders(GroupAsked(self.counts.total(), request))
@@ -402,12 +425,17 @@ class Faults:
 
     def _fence_device(self) -> None:
         host, modes = self._host().name, self._world.fences.mode
-        if self._world.lease_only:
+        devices = self._world.fences.devices(host)
+        if not devices:
             return
-        modes[host] = self._chance.choice(MODES)
-        self._say(self._world.places[host], f"its fence device: {modes[host]}")
-        self._later(self._chance.uniform(5.0, 25.0), lambda: modes.update({host: ""}))
-        if self._chance.random() < 0.6:
+        device = devices[0] if len(devices) == 1 else self._chance.choice(devices)
+        modes[device] = self._chance.choice(MODES)
+        self._say(self._world.places[host], f"its fence device {device}: {modes[device]}")
+        self._later(self._chance.uniform(5.0, 25.0), lambda: modes.update({device: ""}))
+        if len(devices) > 1:
+            # Only frozen hands leave something running that a fence must end.
+            self._freeze(host)
+        elif self._chance.random() < 0.6:
             self._isolate([host])
 
     def _process_dies(self) -> None:
@@ -424,7 +452,8 @@ class Faults:
         machine = self._world.machines[self._host().name]
         moods = ["start_fails", "start_hangs", "stop_hangs"]
         # What SIGKILL does not end outlives the lease: only a fence device covers it.
-        mood = self._chance.choice(moods if self._world.lease_only else [*moods, "unkillable"])
+        covered = self._world.fences.devices(machine.place.name)
+        mood = self._chance.choice([*moods, "unkillable"] if covered else moods)
         self._mood(machine, mood)
         if self._chance.random() < 0.4:
             self._isolate([machine.place.name])

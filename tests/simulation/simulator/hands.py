@@ -29,6 +29,7 @@ from holdfast.recovery.plan import GroupPlan, plans
 from holdfast.recovery.state import GroupState, blank
 from holdfast.recovery.suspended import Suspended
 from holdfast.recovery.tenure import Tenure
+from holdfast.recovery.watchdog import Watchdog
 from holdfast.structs import replace
 from holdfast.wire import (
     GroupReport,
@@ -81,6 +82,10 @@ class HandsService(Service):
             ttl=timing.ttl,
             margin=timing.margin,
         )
+        device = world.machines[place.name].timer
+        longest = int(timing.ttl - timing.margin - timing.renew_every)
+        self.watchdog = Watchdog(device, longest)
+        self._last_pet_at = 0.0
         self.tenure = Tenure(stop_before=timing.stop_before)
         self.actors: dict[str, Actor] = {}
         self._alarm_at = 0.0
@@ -131,6 +136,8 @@ class HandsService(Service):
         if wake_at is not None and (wake_at != actor.wake_at or isinstance(event, Tick)):
             self.after(max(MOMENT, wake_at - now), self.turn, actor, Tick())
         actor.wake_at = wake_at
+        if not self._owns():
+            self.watchdog.idle()
         if effects:
             self._changed()
 
@@ -157,7 +164,26 @@ class HandsService(Service):
     def order(self, order: Order, asker: "DeciderService") -> None:
         """An order arrives."""
         self._order = order
-        self.turn(self.actors[order.group], OrderReceived(order, self.tenure.act_until), asker)
+        unguarded = ""
+        if order.action == "start":
+            unguarded = self.watchdog.arm(self.holder.valid_until, self.clock())
+        received = OrderReceived(order, self.tenure.act_until, unguarded)
+        self.turn(self.actors[order.group], received, asker)
+
+    def _owns(self) -> bool:
+        return any(
+            actor.state.work is not None or not actor.state.all_stopped()
+            for actor in self.actors.values()
+        )
+
+    def _look(self) -> None:
+        """The lease was looked at; as `Hands._lease_looked_at`."""
+        until, now = self.holder.valid_until, self.clock()
+        self.watchdog.look(until, now, owns=self._owns())
+        at = self.watchdog.last_pet(until)
+        if at is not None and at > max(now, self._last_pet_at):
+            self._last_pet_at = at
+            self.after(at - now, self._look)
 
     def suspend(self, told: Suspend) -> None:
         """The leader says which groups are in maintenance."""
@@ -207,6 +233,7 @@ class HandsService(Service):
     def _felt(self) -> None:
         until, timing = self.holder.valid_until, self.world.timing
         self.dead_man.arm(until - timing.kill_before)
+        self._look()
         now = self.clock()
         if until != self.tenure.valid_until:
             self.place.lease_file = msgspec.json.encode(
@@ -278,6 +305,7 @@ class HandsService(Service):
             term=self.holder.term,
             lease_valid=self.tenure.held,
             groups=[_report(actor.state) for actor in self.actors.values()],
+            watchdog=self.watchdog.report(),
         )
         for name in self.world.voters:
             self.world.network.send(place.name, name, "decider", "hear", pulse)

@@ -24,6 +24,7 @@ from holdfast.failover_decider.messages import (
     VoteReceived,
     Write,
 )
+from holdfast.failover_decider.restraint import limit
 from holdfast.lease import LEADER_LEASE, Answer, node_lease
 from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.recovery import core as hands_core
@@ -61,6 +62,8 @@ class Invariants:
         self._fencing: set[tuple[str | None, str | None]] = set()
         self._started: dict[str, tuple[int, str]] = {}
         self._epochs: dict[tuple[str, str], int] = {}
+        self._offs: dict[DeciderService, dict[str, float]] = {}
+        """When each decider's process ordered which host off."""
         self._workloads = Workloads(world, self._steps)
 
     # --- leases ---------------------------------------------------------------------------
@@ -140,6 +143,24 @@ class Invariants:
         self._must_lead(asker, f"fences {node}")
         if (node, boot) not in self._fencing:
             raise Violation("I9", f"no stored intent says to fence {boot} of {node}")
+        self._not_too_many(asker, node)
+
+    def _not_too_many(self, asker: "DeciderService", node: str) -> None:
+        """I6: mass fencing is held, unless an operator allows it."""
+        now, window = self._world.engine.now, 0.98 * self._world.file.cluster.fence_window
+        mine = {n: at for n, at in self._offs.get(asker, {}).items() if now - at < window}
+        self._offs[asker] = {**mine, node: now}
+        suspicion = asker.state.nodes[node].suspicion
+        allowed = suspicion is not None and suspicion.allowed
+        if node not in mine and len(mine) >= limit(self._world.file) and not allowed:
+            others = ", ".join(mine)
+            raise Violation("I6", f"{asker.place.name} fences {node} right after {others}")
+
+    def on_pet(self, place: Place, timeout: float) -> None:
+        """What a watchdog is granted, a majority must have promised."""
+        lasts = self._world.timing.ttl - timeout
+        if not self._supported(node_lease(place.name), place, lasts):
+            raise Violation("I3", f"the watchdog of {place.name} is petted beyond its lease")
 
     def on_stored(self, old: OwnershipRecord | None, new: OwnershipRecord) -> None:
         """I2 in the bucket; and nobody may run what is about to be started."""
@@ -167,11 +188,23 @@ class Invariants:
             self._policy(self._policies.on_decision, decider.state, draft)
         if not isinstance(draft.data, LeaseRevoked):
             return
+        self._true(draft.data)
         hands = self._world.hands(draft.data.node)
         if hands is None or hands.place.boot != draft.data.boot:
             return
         if hands.holder.valid(hands.clock()):
             raise Violation("I3", f"{draft.data.node} holds the lease that {place.name} took away")
+
+    def _true(self, revoked: LeaseRevoked) -> None:
+        """What is said to be off is off, but for a device that lies.
+
+        A node with a watchdog may live: it stopped everything in time, and then disarmed it.
+        """
+        place = self._world.places[revoked.node]
+        lies = revoked.node in self._world.fences.lies_off
+        runs = place.powered and place.boot == revoked.boot and not lies
+        if revoked.proof == "fenced_off" and runs:
+            raise Violation("I4", f"{revoked.boot} of {revoked.node} is called off, and runs on")
 
     def _policy(self, check: Callable[..., None], *about: object) -> None:
         try:
@@ -206,6 +239,9 @@ class Invariants:
         if self._starts.get((group, epoch)) != (process.host, process.boot):
             raise Violation("I9", f"no stored intent starts {group} at epoch {epoch} on {where}")
         place = self._world.places[process.host]
+        timer = self._world.machines[process.host].timer
+        if timer is not None and not timer.armed:
+            raise Violation("I3", f"{place.name} starts {group} without its watchdog")
         if not self._supported(node_lease(place.name), place, self._world.timing.ttl):
             raise Violation(
                 "I3", f"{place.name} starts {group} without a majority behind its lease"

@@ -10,6 +10,7 @@ from holdfast.monitor import core
 from holdfast.monitor.observation import Subject
 from holdfast.wire import MonitorPulse, SignalSummary, Watch, WatchedResource
 from tests.simulation.simulator.places import Place, Service
+from tests.simulation.simulator.watchdog import Timer
 
 if TYPE_CHECKING:
     from tests.simulation.simulator.world import World
@@ -37,6 +38,8 @@ class Machine:
     def __init__(self, world: "World", place: Place) -> None:
         self.world, self.place = world, place
         self.processes: list[Process] = []
+        config = world.file.nodes[place.name]
+        self.timer = Timer(world, place) if config.watchdog else None
         self.moods: set[str] = set()
         """Of: start_fails, start_hangs, stop_hangs, unkillable."""
 
@@ -78,6 +81,8 @@ class Machine:
 
     def power_off(self) -> None:
         """Everything ends."""
+        if self.timer is not None:
+            self.timer.reset()
         for process in self.processes:
             process.alive = False
         self.processes = []

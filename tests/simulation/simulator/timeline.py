@@ -38,7 +38,10 @@ class Tape:
 def introduce(world: "World", tape: Tape) -> None:
     """The cluster that the seed drew."""
     file, timing = world.file, world.timing
-    kept_apart = "no fence devices, the lease alone" if world.lease_only else "a fence device each"
+    first = next(iter(file.nodes.values()))
+    kinds = [f"{len(first.fence)} fence device(s)"] if first.fence else []
+    kinds += ["a watchdog"] if first.watchdog else []
+    kept_apart = f"{' and '.join(kinds)} each" if kinds else "no fence devices, the lease alone"
     tape.add(0.0, "", f"hosts {', '.join(file.nodes)}: {kept_apart}", "")
     tape.add(0.0, "", f"voters {', '.join(world.voters)}; leases of {timing.ttl:g} s", "")
     for name, group in file.groups.items():

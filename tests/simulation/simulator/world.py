@@ -14,12 +14,14 @@ from holdfast.config.model import (
     ProcessCheck,
     ProcessResource,
     Resource,
+    Watchdog,
     Witness,
 )
 from holdfast.events import Draft
 from holdfast.events.sentences import sentence
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import Standing
+from holdfast.structs import replace
 from holdfast.timing import PROFILES, Timing
 from tests.simulation.simulator.decider import DeciderService
 from tests.simulation.simulator.engine import Engine
@@ -50,6 +52,8 @@ BRISK = Timing(
 )
 """`standard` with fewer messages, so that more histories fit in a minute; `check` accepts it."""
 BRISK.check()
+FENCING_SEED = 1_000_000_007
+"""Drawn apart, so that what else a seed draws does not depend on how its hosts are fenced."""
 SERVICES = {"decider": DeciderService, "hands": HandsService, "monitor": MonitorService}
 
 
@@ -64,7 +68,8 @@ class World:
         """What truly happened, by name: a fault that is drawn and has no effect is not among it."""
         self.timing = chance.choice([*[BRISK] * 8, PROFILES["standard"], PROFILES["fast"]])
         self.slowest_tick = chance.choice([0.1, 0.5, 0.5, 0.5])
-        self.file = with_policies(_draw_cluster(chance), seed)
+        drawn = _draw_fencing(_draw_cluster(chance), Random(seed + FENCING_SEED))
+        self.file = with_policies(drawn, seed)
         self.policies = has_policies(seed)
         self.voters = self.file.cluster.voters
         quotient = self.timing.ttl / (self.timing.ttl - self.timing.margin)
@@ -112,6 +117,8 @@ class World:
         if place.powered:
             return
         place.powered, place.paused = True, False
+        if place.is_host:
+            self.fences.restore(place.name)
         place.number += 1
         place.boot = f"boot-{place.name}-{place.number}"
         place.booted_at = self.engine.now
@@ -231,6 +238,21 @@ def _draw_cluster(chance: Random) -> ClusterFile:
         witnesses={name: Witness(address="127.0.0.1") for name in witnesses},
         groups=groups,
     )
+
+
+def _draw_fencing(file: ClusterFile, chance: Random) -> ClusterFile:
+    """Some of the clusters with fence devices have two for each host, watchdogs, or only these."""
+    kind = chance.random()
+    if file.cluster.fencing == "lease-only" or kind < 0.4:
+        return file
+    outlet = FenceDevice(agent="fence_simulated", level=1)
+    one = FenceDevice(agent="fence_simulated")
+    devices = [outlet, outlet] if kind < 0.6 else [one] if kind < 0.8 else []
+    watchdog = Watchdog() if kind >= 0.6 else None
+    nodes = {
+        name: replace(node, fence=devices, watchdog=watchdog) for name, node in file.nodes.items()
+    }
+    return replace(file, nodes=nodes)
 
 
 def _draw_resources(chance: Random) -> dict[str, Resource]:
