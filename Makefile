@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check chaos drills fencing network network-soak volumes simulation simulate soak model bench generate clean
+.PHONY: demo compose-demo test check chaos drills fencing network network-soak volumes simulation simulate crash crash-replay soak model bench generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,15 @@ simulation: $(STAMP)
 
 simulate: $(STAMP)
 	$(BIN)/python -m tests.simulation.simulator replay $(SEED)
+
+# Volumes, crashed at any step: N seeds, then every planted bug; or one seed as a timeline.
+crash: N = 5000
+crash: $(STAMP)
+	$(BIN)/python -m tests.simulation.volumes soak $(N)
+	$(BIN)/pytest -m simulation tests/simulation/test_volumes_planted.py
+
+crash-replay: $(STAMP)
+	$(BIN)/python -m tests.simulation.volumes replay $(SEED)
 
 soak: N = 20000
 soak: FIRST = 0

@@ -151,6 +151,7 @@ class SimStore:
         self._power = power
         self.small: dict[str, bytes] = {}
         self.files: dict[str, SimFile] = {}
+        self.forgotten: dict[str, bytes] = {}
 
     def read(self, name: str) -> bytes | None:
         return self.small.get(name)
@@ -159,6 +160,11 @@ class SimStore:
         self._power.step()
         self.small[name] = data
         self._power.step()
+
+    def replace_without_sync(self, name: str, data: bytes) -> None:
+        """As a bug would: a power loss brings the last one back."""
+        self.forgotten.setdefault(name, self.small.get(name, b""))
+        self.small[name] = data
 
     def open(self, name: str, size: int) -> SimFile:
         if name not in self.files:
@@ -173,5 +179,7 @@ class SimStore:
         self._power.step()
 
     def lose_power(self) -> None:
+        self.small |= {name: old for name, old in self.forgotten.items() if old}
+        self.forgotten.clear()
         for _, file in sorted(self.files.items()):
             file.lose_power()

@@ -33,6 +33,10 @@ class History:
         self.sizes: dict[int, int] = {0: 0}
         self.acknowledged: dict[int, None] = {}
 
+    def grow(self, sectors: int) -> None:
+        """So many in all; new ones are zero."""
+        self.sectors += [Sector() for _ in range(sectors - len(self.sectors))]
+
     def free(self, first: int, last: int) -> bool:
         """Whether no write to these is under way: two at once may end in any order."""
         return not any(self.sectors[index].busy for index in range(first, last + 1))
@@ -96,15 +100,21 @@ class History:
         for sector in self.sectors:
             sector.floor = sector.durable
 
-    def accept(self, data: bytes) -> set[int]:
-        """An operator accepts what this copy has: the acknowledged writes that it lacks."""
+    def accept(self, data: bytes, durable: bytes) -> set[int]:
+        """An operator accepts what this copy has, and has durably: the acknowledged writes that it
+        lacks."""
         lost: set[int] = set()
         for index, sector in enumerate(self.sectors):
-            found = bytes(data[index * SECTOR : (index + 1) * SECTOR])
-            places = [p for p, write in enumerate(sector.writes) if content(write) == found]
-            place = places[-1] if places else None
-            if place is None:
-                raise Violation(f"sector {index} of an accepted copy was never written")
+            place = self._latest(index, data)
             lost |= set(sector.writes[place + 1 : sector.floor + 1])
-            sector.floor = sector.durable = min(place, sector.floor)
+            sector.floor = min(place, sector.floor)
+            sector.durable = min(self._latest(index, durable), sector.floor)
         return lost
+
+    def _latest(self, index: int, data: bytes) -> int:
+        writes = self.sectors[index].writes
+        found = data[index * SECTOR : (index + 1) * SECTOR]
+        for place in range(len(writes) - 1, -1, -1):
+            if content(writes[place]) == found:
+                return place
+        raise Violation(f"sector {index} of an accepted copy was never written")

@@ -36,6 +36,8 @@ class Machine:
         self.disk: MemberDisk | None = None
         self.process: Primary | Replica | None = None
         self.ends: list[End] = []
+        self.highest = 0
+        """The highest epoch at which it was seen to act."""
         self.before: tuple[int, bytes] | None = None
         """The resync that is under way, and what its data was when it began."""
         create(self.store, self.data, uuid="volume-1", member=name, size=size, geometry=GEOMETRY)
@@ -118,28 +120,30 @@ class Machine:
             self.process.close()
             self.follow()
 
-    def fall_back(self) -> None:
-        """An operator's word; afterwards the data is what it was before the resync."""
-        disk = self.disk
-        if disk is None or not isinstance(self.process, Replica):
-            return
-        self.process.close()
-        before = self.before
+    def fall_back(self, then: Callable[[], None]) -> None:
+        """The record names us, and an operator accepted what that loses: back to the last
+        consistent state, then go on. If it is gone, as a replica."""
+        disk, before = self.disk, self.before
+        assert disk is not None
+        if self.process is not None:
+            self.process.close()
 
         def done(error: int) -> None:
             assert error == 0
             if before is not None and before[0] == disk.superblock.resyncs:
+                self.world.count("fallback compared")
                 self.world.check(
-                    bytes(self.data.memory[: len(before[1])]) == before[1],
-                    f"{self.name} fell back, but not to its last consistent state",
+                    bytes(self.data.memory) == before[1],
+                    f"V6: {self.name} fell back, but not to its last consistent state",
                 )
-            self.world.fell_back(self)
+            self.guard(then)
 
         try:
             self.world.count("fallback")
             fall_back(disk, done)
         except FallbackRefused:
             self.world.count("fallback refused")
+            self.follow()
 
     def _tick(self, primary: Primary) -> None:
         def tick() -> None:

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
-from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.replica import Replica
 from tests.simulation.volumes.history import Violation
 from tests.simulation.volumes.world import World
@@ -37,7 +36,6 @@ def run(seed: int) -> Result:
 
 
 def _trouble(world: World, random: Random) -> None:
-    world.loop.at(random.uniform(0.3, 0.9), lambda: None)
     now = random.uniform(0.2, 0.8)
     while now < TROUBLE:
         kind = random.choice(_KINDS)
@@ -99,37 +97,48 @@ def _lose_lease(world: World, random: Random) -> None:
 
 
 def _fall_back(world: World, random: Random) -> None:
-    """The primary dies while somebody resyncs, and the operator wants the last consistent state."""
-    found = [
-        m
-        for m in world.machines.values()
-        if isinstance(m.process, Replica) and m.disk is not None and m.disk.superblock.resyncing
-    ]
-    record = world.service.record
-    found = [m for m in found if m.name not in record.in_sync | record.following]
-    if found:
-        machine = random.choice(found)
-        machine.guard(machine.fall_back)
-
-
-def _watch_fall_back(world: World, random: Random) -> None:
-    """Whenever a resync is seen soon, it is undone."""
+    """The primary dies in a resync; an operator wants the last consistent state of the other."""
 
     def look(left: int) -> None:
-        before = world.figures["fallback"]
-        _fall_back(world, random)
-        if left and world.figures["fallback"] == before:
+        resyncing = [
+            m
+            for m in world.machines.values()
+            if isinstance(m.process, Replica) and m.disk is not None and m.disk.undo is not None
+        ]
+        resyncing = [m for m in resyncing if m.disk and m.disk.undo and m.disk.undo.saved]
+        leader = world.machines[world.service.record.primary]
+        if resyncing and leader.process is not None:
+            leader.die(random.random() < 0.5)
+            world.move(2.0, random.choice(resyncing))
+            if random.random() < 0.5:
+                resyncing[0].die(True)
+        elif left and not world.calm:
             world.loop.at(0.003, lambda: look(left - 1))
 
-    look(150)
+    look(200)
+
+
+def _twice(world: World, random: Random) -> None:
+    """The primary's process dies in a lonely hour, comes back, and its machine dies for longer."""
+    name = world.service.record.primary
+    pairs = {frozenset((name, other)) for other in world.machines if other != name}
+    world.cuts |= pairs
+    world.service.stalled_until = world.loop.now + 2.0
+    world.count("twice")
+
+    def die(power: bool) -> None:
+        machine = world.machines[name]
+        if machine.process is not None and not world.calm:
+            machine.die(power)
+            if power:
+                world.cuts.difference_update(pairs)
+                world.move(1.0)
+
+    world.loop.at(random.uniform(0.005, 0.05), lambda: die(False))
+    world.loop.at(random.uniform(0.5, 0.9), lambda: die(True))
 
 
 _KINDS = (
     _crash, _crash, _crash, _die, _die, _break, _break, _cut, _stall, _move, _lose_lease,
-    _watch_fall_back,
+    _fall_back, _twice,
 )  # fmt: skip
-
-
-def leads(world: World, name: str) -> bool:
-    """Whether a machine's process is a primary."""
-    return isinstance(world.machines[name].process, Primary)

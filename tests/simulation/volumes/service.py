@@ -1,5 +1,6 @@
 """The record, and the services that compare-and-set it: late, refusing, stalled, not answering."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,13 @@ class Service:
             loop.at(0.001, answer)
 
         loop.at(self._ready[machine.name] - loop.now, carry_out)
+
+    def fence(self, machine: "Machine", then: Callable[[], None]) -> None:
+        """Write the record as it is: nothing that was asked for before can be done any more."""
+        loop = self.world.loop
+        start = max(loop.now, self.stalled_until, self._ready.get(machine.name, 0.0))
+        self._ready[machine.name] = start + 0.002
+        machine.later(self._ready[machine.name] - loop.now, then)
 
     def _set(self, name: str, epoch: int, member: str, counts: bool) -> bool:
         record = self.record

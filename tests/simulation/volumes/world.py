@@ -3,7 +3,6 @@
 from collections import Counter
 from random import Random
 
-from holdfast.storage_replication.engine.changes import Growth
 from holdfast.storage_replication.engine.peer import Phase
 from holdfast.storage_replication.engine.ports import Event, Settings
 from holdfast.storage_replication.engine.primary import Primary
@@ -53,10 +52,12 @@ class World:
         self.lease: dict[str, float] = {}
         self.reported: Counter[str] = Counter()
         """The lag of async members when their primary died, in bytes."""
-        self.renewing = True
+        self.calm = False
+        self.reports: list[Event] = []
         self.moving = False
         self.orders: dict[int, tuple[bool, int, bool]] = {1: (True, 0, False)}
-        self.growth: Growth | None = None
+        self.undone: set[int] = set()
+        """Epochs that begin with a member going back to its last consistent state."""
         self.client = Client(self)
         for machine in self.machines.values():
             machine.start()
@@ -95,7 +96,20 @@ class World:
         """A process has started and read its disk."""
         disk, record = machine.disk, self.service.record
         assert disk is not None
-        if record.primary == machine.name and disk.superblock.intact and not self.moving:
+        self.accepted(machine, disk.superblock.epoch)
+        if record.primary == machine.name:
+            self.service.fence(machine, lambda: self._role(machine))
+        else:
+            machine.follow()
+
+    def _role(self, machine: Machine) -> None:
+        """Its old one, unless the record has moved on or what it had in memory is lost."""
+        record, disk = self.service.record, machine.disk
+        assert disk is not None
+        if machine.process is not None:
+            return
+        ours = record.primary == machine.name and not self.moving
+        if ours and (disk.superblock.intact or record.epoch in self.undone):
             self.promote(machine)
         else:
             machine.follow()
@@ -104,10 +118,18 @@ class World:
         """Give it the role that the record says it has."""
         record, disk = self.service.record, machine.disk
         assert disk is not None
+        if disk.superblock.resyncing and record.epoch in self.undone:
+            machine.fall_back(lambda: self.promote(machine))
+            return
+        if record.epoch in self.undone:
+            self._accept(machine)
         counted, kept_from, accept = self.orders[record.epoch]
         if disk.superblock.epoch == record.epoch and disk.superblock.primary == machine.name:
             counted, kept_from = True, record.epoch
         intact = disk.superblock.intact
+        if not intact:
+            self.history.memory_lost()
+            self.count("memory lost")
         others = {
             name: Other(
                 name in record.in_sync or name in record.following, name in self.asynchronous
@@ -124,9 +146,6 @@ class World:
             return
         self.note(f"{machine.name} leads at {record.epoch}, intact {intact}, sync {record.in_sync}")
         self.count("promotion")
-        if not intact:
-            self.history.memory_lost()
-            self.count("memory lost")
         machine.process.renew(self.lease.get(machine.name, 0.0))  # type: ignore[union-attr]
 
     def process_gone(self, machine: Machine, power: bool) -> None:
@@ -143,10 +162,13 @@ class World:
         """An engine reports."""
         self.note(f"{machine.name}: {event}")
         self.count(type(event).__name__)
+        self.reports.append(event)
 
     def replica_took(self, machine: Machine) -> None:
         """Remember what the data was when a resync began."""
         disk = machine.disk
+        if disk is not None:
+            self.accepted(machine, disk.superblock.epoch)
         if disk is None or not disk.superblock.resyncing:
             machine.before = None
         elif machine.before is None or machine.before[0] != disk.superblock.resyncs:
@@ -156,10 +178,11 @@ class World:
             else:
                 machine.before = -1, b""
 
-    def fell_back(self, machine: Machine) -> None:
-        """It has its last consistent state again."""
-        self.note(f"{machine.name} fell back")
-        machine.follow()
+    def accepted(self, machine: Machine, epoch: int) -> None:
+        """It acts at this epoch: never again at a lower one."""
+        highest = machine.highest
+        self.check(epoch >= highest, f"V2: {machine.name} is at epoch {epoch}, was at {highest}")
+        machine.highest = epoch
 
     # Connections.
 
@@ -188,15 +211,18 @@ class World:
     def _renew(self) -> None:
         leader = self.service.record.primary
         machine = self.machines[leader]
-        if self.renewing and not self.moving and leader not in self.deaf:
+        if not self.moving and leader not in self.deaf:
             self.lease[leader] = self.loop.now + LEASE
             primary = machine.process
             if isinstance(primary, Primary) and self.current(machine):
                 machine.guard(lambda: primary.renew(self.lease[leader]))
         self.loop.at(RENEW, self._renew)
 
-    def move(self, patience: float = 2.0) -> None:
-        """The decider gives the volume to another member, once the lease of the last is over."""
+    def move(self, patience: float = 2.0, undo: Machine | None = None) -> None:
+        """The decider gives the volume to another member, once the lease of the last is over.
+
+        `undo`: an operator wants this one's last consistent state, if it is still in a resync.
+        """
         if self.moving:
             return
         self.moving = True
@@ -207,6 +233,9 @@ class World:
             record = self.service.record
             chosen = None
             if self.loop.now >= self.lease.get(record.primary, 0.0):
+                if undo is not None and self._undoable(undo):
+                    self._hand_over(undo, True, True)
+                    return
                 chosen = self._choose(self.loop.now >= give_up)
             if chosen is None:
                 self.loop.at(0.1, attempt)
@@ -235,16 +264,34 @@ class World:
             return following[0], True
         return None
 
-    def _hand_over(self, machine: Machine, loss: bool) -> None:
+    def _undoable(self, machine: Machine) -> bool:
+        record, disk = self.service.record, machine.disk
+        return (
+            isinstance(machine.process, Replica)
+            and disk is not None
+            and disk.superblock.resyncing
+            and disk.superblock.fallback
+            and machine.name not in record.in_sync | record.following
+        )
+
+    def _hand_over(self, machine: Machine, loss: bool, undo: bool = False) -> None:
         record = self.service.record
         old = record.primary
         kept_from = record.epoch if old == machine.name else 0
+        if record.epoch in self.undone:
+            # The record goes on saying so until it is done: only this member is left in it.
+            self.undone.discard(record.epoch)
+            undo = loss = True
+            kept_from = 0
         record.epoch += 1
         record.primary = machine.name
         self.orders[record.epoch] = (not loss, kept_from, loss)
         if loss:
             record.in_sync, record.following = {machine.name}, set()
-            self._accept(machine, self.machines[old])
+            if undo:
+                self.undone.add(record.epoch)
+            else:
+                self._check_loss(machine, self.machines[old])
         life = machine.power.life
 
         def act() -> None:
@@ -269,15 +316,20 @@ class World:
         peer = machine.process.members.peers[member]
         return peer.lag.bytes if peer.lag is not None else 0
 
-    def _accept(self, machine: Machine, old: Machine) -> None:
+    def _check_loss(self, machine: Machine, old: Machine) -> None:
         reported = self.lag(old, machine.name) if old.process else self.reported[machine.name]
-        lost = self.history.accept(bytes(machine.data.memory))
-        size = sum(self.history.sizes.get(write, 0) for write in lost)
-        self.count("loss accepted")
+        size = self._accept(machine)
         self.note(f"{machine.name} lacks {size} bytes, {reported} were reported")
         assert machine.disk is not None
         if machine.disk.superblock.intact and isinstance(old.process, Primary | None):
             self.check(size <= reported, f"async: {size} bytes lost, {reported} were reported")
+
+    def _accept(self, machine: Machine) -> int:
+        """An operator accepts what it lacks: so many bytes."""
+        self.undone.discard(self.service.record.epoch)
+        lost = self.history.accept(bytes(machine.data.memory), machine.data.durable())
+        self.count("loss accepted")
+        return sum(self.history.sizes.get(write, 0) for write in lost)
 
     # The end.
 
@@ -285,7 +337,7 @@ class World:
         """All trouble is over: everybody comes back, catches up, and is the same."""
         self.cuts.clear()
         self.deaf.clear()
-        self.renewing, self.service.trouble, self.service.stalled_until = True, False, 0.0
+        self.calm, self.service.trouble, self.service.stalled_until = True, False, 0.0
         for machine in self.machines.values():
             machine.power.fuse = None
         deadline = self.loop.now + 60.0

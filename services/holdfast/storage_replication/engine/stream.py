@@ -163,7 +163,7 @@ class Stream:
         member that counts and lacks something may become the primary, and would not know our map
         of it: until it has caught up, or the record has it no more, all stays active.
         """
-        if any(peer.counts and not peer.caught_up for peer in self.peers.values()):
+        if self._lacking():
             return
         activity = self.disk.activity
         target = self.safe()
@@ -187,6 +187,10 @@ class Stream:
             self._clean_up_to(target)
         for bitmap in waiting:
             bitmap.save(saved)
+
+    def _lacking(self) -> bool:
+        """Whether somebody lacks something who may become the primary."""
+        return any(peer.counts and not peer.caught_up for peer in self.peers.values())
 
     def _clean_up_to(self, target: int) -> None:
         self._cleaning = False

@@ -1,0 +1,188 @@
+"""Bugs to plant in the cores of volumes, one at a time. Each is a mistake somebody could make."""
+
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import PropertyMock, patch
+
+import msgspec
+from msgspec.structs import replace
+
+from holdfast.storage_replication.disk import superblock as superblocks
+from holdfast.storage_replication.disk.activity import ActivityLog
+from holdfast.storage_replication.disk.bitmap import Bitmap
+from holdfast.storage_replication.disk.undo import UndoLog
+from holdfast.storage_replication.engine import accepting, replica
+from holdfast.storage_replication.engine.handshake import pack_active
+from holdfast.storage_replication.engine.membership import Membership
+from holdfast.storage_replication.engine.pending import Pending
+from holdfast.storage_replication.engine.primary import Primary
+from holdfast.storage_replication.engine.resync import Resync
+from holdfast.storage_replication.engine.stream import Stream
+from tests.simulation.volumes.disks import SimStore
+
+Bug = Callable[[], Any]
+
+
+def acknowledged_before_the_replica_has_it() -> Any:
+    """A write counts as soon as it was sent."""
+    return patch.object(Membership, "committed", lambda self: self._stream.seq)
+
+
+def flush_of_the_primary_alone() -> Any:
+    """A flush waits for the own disk only."""
+    return patch.object(Membership, "flushed", lambda self: self._stream.synced)
+
+
+def dirty_map_not_durable() -> Any:
+    """The activity log forgets what only a map in memory knows."""
+    return patch.object(Bitmap, "unsaved", PropertyMock(return_value=False))
+
+
+def activity_cleared_without_a_flush_on_all() -> Any:
+    """What was sent counts as durable."""
+    return patch.object(Stream, "safe", lambda self: self.seq)
+
+
+def activity_cleared_while_frozen() -> Any:
+    """A member that may become the primary does not know our map of it."""
+    return patch.object(Stream, "_lacking", lambda self: False)
+
+
+def data_before_the_activity_log() -> Any:
+    """The extent becomes active while the write is under way."""
+
+    def activate(self: Any, extents: Any, then: Any) -> None:
+        for extent in extents:
+            self.active.setdefault(extent, 0)
+            self.bits.set(extent)
+        self.bits.save(lambda _error: None)
+        then()
+
+    return patch.object(ActivityLog, "activate", activate)
+
+
+def activity_of_a_returning_member_ignored() -> Any:
+    """A former primary is not asked what it wrote last."""
+    return patch.object(replica, "pack_active", lambda _, count: pack_active([], count))
+
+
+def epoch_not_stored() -> Any:
+    """A replica knows the new epoch until its process ends."""
+
+    def accept(disk: Any, epoch: int, told: Any, _enlarge: Any) -> str:
+        disk.superblock = replace(disk.superblock, epoch=epoch, primary=told.primary)
+        return ""
+
+    return patch.object(accepting, "accept", accept)
+
+
+def superblock_not_synced() -> Any:
+    """It is written, and left to the kernel."""
+    real = superblocks._head
+
+    def save(store: Any, superblock: Any) -> None:
+        body = msgspec.json.encode(superblock)
+        raw = real(body) + b"\n" + body
+        if isinstance(store, SimStore):
+            store.replace_without_sync(superblocks.NAME, raw)
+
+    return patch.object(superblocks, "save", save)
+
+
+def undo_after_the_overwrite() -> Any:
+    """The old content is on its way to the disk when the new one is written."""
+
+    def save(self: Any, chunks: Any, done: Any) -> None:
+        records = b"".join(self._pack(chunk, data) for chunk, data in chunks.items())
+        self._file.pwrite(self._end, records)
+        self._end += len(records)
+        self.saved.update(chunks)
+        self._file.sync(lambda _error: None)
+        done(0)
+
+    return patch.object(UndoLog, "save", save)
+
+
+def resync_does_not_wait_for_a_flush() -> Any:
+    """The record counts on a member that has it all in memory only."""
+
+    def settle(self: Any, peer: Any) -> None:
+        if not peer.settling:
+            peer.settling, peer.counts = self._stream.seq + 1, True
+            self.recount()
+            self.ask(peer, True)
+
+    return patch.object(Membership, "_settle", settle)
+
+
+def freeze_forgotten() -> Any:
+    """A lost member is not waited for, whatever the record says."""
+    real = Membership.lose
+
+    def lose(self: Any, peer: Any, reason: str) -> None:
+        real(self, peer, reason)
+        peer.counts = False
+        self.recount()
+
+    return patch.object(Membership, "lose", lose)
+
+
+def read_of_what_may_be_taken_back() -> Any:
+    """A read does not wait for the write that it sees."""
+    return patch.object(Pending, "over", lambda *_: 0)
+
+
+def suspects_forgotten() -> Any:
+    """A new primary shows what only it may have."""
+    return patch.object(Primary, "suspect", lambda self: None)
+
+
+def lease_ignored() -> Any:
+    """It goes on until somebody tells it."""
+
+    def renew(self: Any, _valid_until: float) -> None:
+        self.valid_until = float("inf")
+        self._advance()
+
+    return patch.object(Primary, "renew", renew)
+
+
+def writes_to_a_chunk_under_comparison_not_sent() -> Any:
+    """The resync will carry them, one thinks; but its checksums are taken already."""
+
+    def skips(self: Any, first: int, last: int) -> bool:
+        return all(self._dirty.test(chunk) for chunk in range(first, last + 1))
+
+    return patch.object(Resync, "skips", skips)
+
+
+def member_of_another_epoch_obeyed() -> Any:
+    """A replica takes whoever connects last for its primary."""
+    real = accepting.refusal
+
+    def refusal(disk: Any, epoch: int, told: Any) -> str:
+        reason = real(disk, epoch, told)
+        return "" if "epoch" in reason else reason
+
+    return patch.object(accepting, "refusal", refusal)
+
+
+BUGS: tuple[Bug, ...] = (
+    acknowledged_before_the_replica_has_it,
+    flush_of_the_primary_alone,
+    dirty_map_not_durable,
+    activity_cleared_without_a_flush_on_all,
+    activity_cleared_while_frozen,
+    data_before_the_activity_log,
+    activity_of_a_returning_member_ignored,
+    epoch_not_stored,
+    superblock_not_synced,
+    undo_after_the_overwrite,
+    resync_does_not_wait_for_a_flush,
+    freeze_forgotten,
+    read_of_what_may_be_taken_back,
+    suspects_forgotten,
+    lease_ignored,
+    writes_to_a_chunk_under_comparison_not_sent,
+    member_of_another_epoch_obeyed,
+)

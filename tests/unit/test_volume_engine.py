@@ -1,0 +1,175 @@
+"""What an operator does to a volume in use, and the parts that the crash tester does not judge."""
+
+from random import Random
+
+import pytest
+
+from holdfast.storage_replication.engine.asynchronous import Lag
+from holdfast.storage_replication.engine.changes import ChangeRefused, Growth, add_member, repair
+from holdfast.storage_replication.engine.ports import Differences
+from holdfast.storage_replication.engine.primary import Primary
+from holdfast.storage_replication.engine.progress import Progress
+from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
+from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, adjust
+from tests.simulation.volumes.disks import SECTOR
+from tests.simulation.volumes.world import SIZE, World
+
+
+def quiet(seed: int = 1, members: int = 2) -> tuple[World, Primary]:
+    """A synchronous volume whose members are all in sync, with some data; no trouble."""
+    seed = next(
+        s for s in range(seed, 1000)
+        if len(World(s).machines) == members and not World(s).asynchronous
+    )  # fmt: skip
+    world = World(seed)
+    world.service.trouble = False
+    world.loop.run(3.0)
+    world.client.busy = False
+    world.settle()
+    leader = world.leader
+    assert leader is not None
+    return world, leader
+
+
+def verified(world: World) -> list[Differences]:
+    """What all verifies so far have reported."""
+    return [event for event in world.reports if isinstance(event, Differences)]
+
+
+def test_verify_finds_what_rotted_and_repair_cures_it() -> None:
+    world, leader = quiet()
+    other = world.machines["b"]
+    rotten = {5, 100, 101}
+    for sector in rotten:
+        other.data.memory[sector * SECTOR] ^= 1
+    assert leader.upkeep.verify("b")
+    world.loop.run(world.loop.now + 5.0)
+    (differences,) = verified(world)
+    blocks = {sector * SECTOR // 1024 for sector in rotten}
+    told = {b for o, n in differences.ranges for b in range(o // 1024, (o + n) // 1024)}
+    assert told == blocks
+    repair(leader, "b", differences.ranges)
+    world.loop.run(world.loop.now + 1.0)
+    assert leader.upkeep.verify("b")
+    world.loop.run(world.loop.now + 5.0)
+    assert verified(world)[1].ranges == []
+    assert other.data.memory == world.machines["a"].data.memory
+
+
+def test_verify_takes_no_write_under_way_for_a_difference() -> None:
+    world, leader = quiet()
+    world.client.busy = True
+    for _ in range(5):
+        assert leader.upkeep.verify("b")
+        world.loop.run(world.loop.now + 1.0)
+    assert [one.ranges for one in verified(world)] == [[]] * 5
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_volume_grows_while_it_is_used(away: bool) -> None:
+    """Also if a member is away: it grows when it is back."""
+    world, leader = quiet()
+    world.client.busy = True
+    if away:
+        world.machines["b"].die(True)
+    ended: list[int] = []
+    world.history.grow((SIZE + (64 << 10)) // SECTOR)
+    growth = Growth(leader, SIZE + (64 << 10), world.machines["a"].data.resize, ended.append)
+    for _ in range(100):
+        growth.tick()
+        world.loop.run(world.loop.now + 0.1)
+    assert growth.ended
+    assert ended == [0]
+    assert leader.size == SIZE + (64 << 10)
+    world.loop.run(world.loop.now + 2.0)
+    world.client.busy = False
+    world.settle()
+    memories = {bytes(machine.data.memory) for machine in world.machines.values()}
+    assert len(memories) == 1
+    assert any(memories.pop()[SIZE:])
+    with pytest.raises(ChangeRefused, match="ask for more"):
+        Growth(leader, SIZE, world.machines["a"].data.resize, ended.append)
+
+
+def test_members_come_and_go_while_the_volume_is_used() -> None:
+    world, leader = quiet(members=3)
+    world.client.busy = True
+    leader.members.leave("b")
+    world.loop.run(world.loop.now + 2.0)
+    assert set(leader.members.peers) == {"c"}
+    assert world.service.record.in_sync == {"a", "c"}
+    done: list[int] = []
+    add_member(leader, world.settings, "b", asynchronous=False, done=done.append)
+    with pytest.raises(ChangeRefused, match="already"):
+        add_member(leader, world.settings, "b", asynchronous=False, done=done.append)
+    world.loop.run(world.loop.now + 5.0)
+    world.client.busy = False
+    world.settle()
+    assert done == [0]
+    assert world.service.record.in_sync == {"a", "b", "c"}
+
+
+def test_a_member_that_is_not_in_sync_is_not_promoted() -> None:
+    world, leader = quiet()
+    other = world.machines["b"].disk
+    assert other is not None
+    ports, settings = leader._ports, world.settings
+    with pytest.raises(PromotionRefused, match="not in sync"):
+        promote(other, ports, settings, Promotion(2, False, 0, {}))
+    with pytest.raises(PromotionRefused, match="epoch 1 is past: a was"):
+        promote(other, ports, settings, Promotion(1, True, 0, {}))
+    other.change(resyncing=True)
+    with pytest.raises(PromotionRefused, match="between two states"):
+        promote(other, ports, settings, Promotion(2, False, 0, {}, accept_loss=True))
+
+
+def test_a_resync_keeps_p99_within_twice_its_usual() -> None:
+    """Against a disk whose latency rises with the resync's speed."""
+    random = Random(1)
+    rate = Rate()
+    for _ in range(20):
+        rate = adjust(rate, [random.uniform(0.0005, 0.001) for _ in range(500)], False)
+    seen = []
+    for _ in range(200):
+        latency = 0.001 * (1 + rate.speed / (100 << 20))
+        rate = adjust(rate, [random.uniform(0.5, 1.0) * latency for _ in range(500)], True)
+        seen.append(latency)
+    usual = rate.usual
+    assert usual is not None
+    assert sum(latency > 2 * usual for latency in seen[20:]) < 10
+    assert rate.speed > 20 << 20
+    for _ in range(100):
+        rate = adjust(rate, [], True)
+    assert rate.speed == CEILING
+    for _ in range(100):
+        rate = adjust(rate, [1.0], True)
+    assert rate.speed == FLOOR
+
+
+def test_an_estimate_follows_the_speed_of_now() -> None:
+    progress = Progress(1000)
+    assert progress.eta is None
+    now = 0.0
+    for _ in range(50):
+        progress.tick(now)
+        progress.did(10)
+        now += 1.0
+    assert progress.eta == pytest.approx(50.0, rel=0.1)
+    for _ in range(60):
+        progress.tick(now)
+        now += 1.0
+    assert progress.eta is None
+    progress.did(500)
+    assert progress.eta == 0.0
+
+
+def test_lag_is_what_the_member_has_not_applied() -> None:
+    lag = Lag(100, 5.0)
+    lag.wrote(1, 60, 10.0)
+    lag.wrote(2, 30, 12.0)
+    assert (lag.bytes, lag.seconds(13.0), lag.exceeded(13.0)) == (90, 3.0, False)
+    assert lag.exceeded(15.0)
+    lag.applied(1)
+    assert (lag.bytes, lag.seconds(15.0), lag.exceeded(15.0)) == (30, 3.0, False)
+    lag.wrote(3, 70, 15.0)
+    assert lag.exceeded(15.0)
