@@ -8,7 +8,7 @@ import pytest
 from tests.simulation.volumes.crowd import play
 from tests.simulation.volumes.run import run
 
-SEEDS = int(os.environ.get("CRASH_SEEDS", "250"))
+SEEDS = int(os.environ.get("CRASH_SEEDS", "500"))
 
 
 @pytest.mark.timeout(900)

@@ -186,3 +186,13 @@ BUGS: tuple[Bug, ...] = (
     writes_to_a_chunk_under_comparison_not_sent,
     member_of_another_epoch_obeyed,
 )
+
+FOUND_AT: dict[str, tuple[int, ...]] = {
+    "dirty_map_not_durable": (307,),
+    "activity_cleared_while_frozen": (199,),
+    "suspects_forgotten": (349,),
+    "resync_does_not_wait_for_a_flush": (134,),
+    "read_of_what_may_be_taken_back": (118,),
+    "undo_after_the_overwrite": (75,),
+}
+"""Seeds that found a bug before; they only make the search short."""
