@@ -12,6 +12,7 @@ from holdfast.storage_replication.engine.progress import Progress
 from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
 from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, adjust
 from tests.simulation.volumes.disks import SECTOR
+from tests.simulation.volumes.reckoning import settle
 from tests.simulation.volumes.world import SIZE, World
 
 
@@ -25,7 +26,7 @@ def quiet(seed: int = 1, members: int = 2) -> tuple[World, Primary]:
     world.service.trouble = False
     world.loop.run(3.0)
     world.client.busy = False
-    world.settle()
+    settle(world)
     leader = world.leader
     assert leader is not None
     return world, leader
@@ -83,7 +84,7 @@ def test_a_volume_grows_while_it_is_used(away: bool) -> None:
     assert leader.size == SIZE + (64 << 10)
     world.loop.run(world.loop.now + 2.0)
     world.client.busy = False
-    world.settle()
+    settle(world)
     memories = {bytes(machine.data.memory) for machine in world.machines.values()}
     assert len(memories) == 1
     assert any(memories.pop()[SIZE:])
@@ -104,7 +105,7 @@ def test_members_come_and_go_while_the_volume_is_used() -> None:
         add_member(leader, world.settings, "b", asynchronous=False, done=done.append)
     world.loop.run(world.loop.now + 5.0)
     world.client.busy = False
-    world.settle()
+    settle(world)
     assert done == [0]
     assert world.service.record.in_sync == {"a", "b", "c"}
 

@@ -12,6 +12,7 @@ from holdfast.storage_replication.disk.activity import ActivityLog
 from holdfast.storage_replication.disk.bitmap import Bitmap
 from holdfast.storage_replication.disk.undo import UndoLog
 from holdfast.storage_replication.engine import accepting, replica
+from holdfast.storage_replication.engine.counting import Counting
 from holdfast.storage_replication.engine.handshake import pack_active
 from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.pending import Pending
@@ -25,12 +26,12 @@ Bug = Callable[[], Any]
 
 def acknowledged_before_the_replica_has_it() -> Any:
     """A write counts as soon as it was sent."""
-    return patch.object(Membership, "committed", lambda self: self._stream.seq)
+    return patch.object(Counting, "committed", lambda self: self._stream.seq)
 
 
 def flush_of_the_primary_alone() -> Any:
     """A flush waits for the own disk only."""
-    return patch.object(Membership, "flushed", lambda self: self._stream.synced)
+    return patch.object(Counting, "flushed", lambda self: self._stream.synced)
 
 
 def dirty_map_not_durable() -> Any:
@@ -188,6 +189,7 @@ BUGS: tuple[Bug, ...] = (
 )
 
 FOUND_AT: dict[str, tuple[int, ...]] = {
+    "data_before_the_activity_log": (1597,),
     "dirty_map_not_durable": (307,),
     "activity_cleared_while_frozen": (199,),
     "suspects_forgotten": (349,),

@@ -6,6 +6,7 @@ from random import Random
 
 from holdfast.storage_replication.engine.replica import Replica
 from tests.simulation.volumes.history import Violation
+from tests.simulation.volumes.reckoning import settle
 from tests.simulation.volumes.world import World
 
 TROUBLE = 4.0
@@ -29,7 +30,7 @@ def run(seed: int) -> Result:
         _trouble(world, Random(f"{seed} trouble"))
         world.loop.run(TROUBLE)
         world.client.busy = False
-        world.settle()
+        settle(world)
     except Violation as broken:
         violation = f"{world.loop.now:.3f}: {broken}"
     return Result(seed, violation, world.figures, world.tape)
@@ -86,7 +87,7 @@ def _stall(world: World, random: Random) -> None:
 
 def _move(world: World, random: Random) -> None:
     world.count("move")
-    world.move()
+    world.decider.move()
 
 
 def _lose_lease(world: World, random: Random) -> None:
@@ -109,7 +110,7 @@ def _fall_back(world: World, random: Random) -> None:
         leader = world.machines[world.service.record.primary]
         if resyncing and leader.process is not None:
             leader.die(random.random() < 0.5)
-            world.move(2.0, random.choice(resyncing))
+            world.decider.move(2.0, random.choice(resyncing))
             if random.random() < 0.5:
                 resyncing[0].die(True)
         elif left and not world.calm:
@@ -132,7 +133,7 @@ def _twice(world: World, random: Random) -> None:
             machine.die(power)
             if power:
                 world.cuts.difference_update(pairs)
-                world.move(1.0)
+                world.decider.move(1.0)
 
     world.loop.at(random.uniform(0.005, 0.05), lambda: die(False))
     world.loop.at(random.uniform(0.5, 0.9), lambda: die(True))

@@ -3,19 +3,18 @@
 from collections import Counter
 from random import Random
 
-from holdfast.storage_replication.engine.peer import Phase
 from holdfast.storage_replication.engine.ports import Event, Settings
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, Promotion, PromotionRefused
 from holdfast.storage_replication.engine.replica import Replica
 from tests.simulation.volumes.clients import Client
 from tests.simulation.volumes.disks import SECTOR, Loop
+from tests.simulation.volumes.failovers import LEASE, Decider
 from tests.simulation.volumes.history import History, Violation
 from tests.simulation.volumes.machine import Machine
 from tests.simulation.volumes.service import Record, Service
 from tests.simulation.volumes.wires import End, Wire
 
-LEASE = 1.0
 RENEW = 0.25
 SIZE = 128 << 10
 
@@ -58,6 +57,7 @@ class World:
         self.orders: dict[int, tuple[bool, int, bool]] = {1: (True, 0, False)}
         self.undone: set[int] = set()
         """Epochs that begin with a member going back to its last consistent state."""
+        self.decider = Decider(self)
         self.client = Client(self)
         for machine in self.machines.values():
             machine.start()
@@ -122,7 +122,7 @@ class World:
             machine.fall_back(lambda: self.promote(machine))
             return
         if record.epoch in self.undone:
-            self._accept(machine)
+            self.accept(machine)
         counted, kept_from, accept = self.orders[record.epoch]
         if disk.superblock.epoch == record.epoch and disk.superblock.primary == machine.name:
             counted, kept_from = True, record.epoch
@@ -218,97 +218,6 @@ class World:
                 machine.guard(lambda: primary.renew(self.lease[leader]))
         self.loop.at(RENEW, self._renew)
 
-    def move(self, patience: float = 2.0, undo: Machine | None = None) -> None:
-        """The decider gives the volume to another member, once the lease of the last is over.
-
-        `undo`: an operator wants this one's last consistent state, if it is still in a resync.
-        """
-        if self.moving:
-            return
-        self.moving = True
-        self.note("the decider moves the volume")
-        give_up = self.loop.now + patience
-
-        def attempt() -> None:
-            record = self.service.record
-            chosen = None
-            if self.loop.now >= self.lease.get(record.primary, 0.0):
-                if undo is not None and self._undoable(undo):
-                    self._hand_over(undo, True, True)
-                    return
-                chosen = self._choose(self.loop.now >= give_up)
-            if chosen is None:
-                self.loop.at(0.1, attempt)
-            else:
-                self._hand_over(*chosen)
-
-        attempt()
-
-    def _choose(self, hurried: bool) -> tuple[Machine, bool] | None:
-        """In sync, and best with its memory; async ones only if loss is accepted."""
-        record = self.service.record
-        ready = [
-            m for m in self.machines.values()
-            if isinstance(m.process, Replica) and m.disk is not None
-        ]  # fmt: skip
-        in_sync = [m for m in ready if m.name in record.in_sync]
-        self.loop.random.shuffle(in_sync)
-        intact = [m for m in in_sync if m.disk is not None and m.disk.superblock.intact]
-        if intact:
-            return intact[0], False
-        lost = {m.name for m in in_sync}
-        if in_sync and (hurried or lost == record.in_sync):
-            return in_sync[0], False
-        following = [m for m in ready if m.name in record.following]
-        if following and hurried:
-            return following[0], True
-        return None
-
-    def _undoable(self, machine: Machine) -> bool:
-        record, disk = self.service.record, machine.disk
-        return (
-            isinstance(machine.process, Replica)
-            and disk is not None
-            and disk.superblock.resyncing
-            and disk.superblock.fallback
-            and machine.name not in record.in_sync | record.following
-        )
-
-    def _hand_over(self, machine: Machine, loss: bool, undo: bool = False) -> None:
-        record = self.service.record
-        old = record.primary
-        kept_from = record.epoch if old == machine.name else 0
-        if record.epoch in self.undone:
-            # The record goes on saying so until it is done: only this member is left in it.
-            self.undone.discard(record.epoch)
-            undo = loss = True
-            kept_from = 0
-        record.epoch += 1
-        record.primary = machine.name
-        self.orders[record.epoch] = (not loss, kept_from, loss)
-        if loss:
-            record.in_sync, record.following = {machine.name}, set()
-            if undo:
-                self.undone.add(record.epoch)
-            else:
-                self._check_loss(machine, self.machines[old])
-        life = machine.power.life
-
-        def act() -> None:
-            self.moving = False
-            self.lease[machine.name] = self.loop.now + LEASE
-            if life == machine.power.life and machine.disk is not None:
-                machine.guard(lambda: self.promote(machine))
-
-        self.loop.at(self.loop.random.choice((0.001, 0.3)), act)
-
-        def tell() -> None:
-            if self.machines[old].process is not None and self.service.record.primary != old:
-                self.machines[old].guard(self.machines[old].demote)
-
-        if old != machine.name:
-            self.loop.at(self.loop.random.choice((0.01, 0.5, 3.0)), tell)
-
     def lag(self, machine: Machine, member: str) -> int:
         """What a primary says a member lacks, in bytes; 0: it is no async member of it."""
         if not isinstance(machine.process, Primary):
@@ -316,83 +225,9 @@ class World:
         peer = machine.process.members.peers[member]
         return peer.lag.bytes if peer.lag is not None else 0
 
-    def _check_loss(self, machine: Machine, old: Machine) -> None:
-        reported = self.lag(old, machine.name) if old.process else self.reported[machine.name]
-        size = self._accept(machine)
-        self.note(f"{machine.name} lacks {size} bytes, {reported} were reported")
-        assert machine.disk is not None
-        if machine.disk.superblock.intact and isinstance(old.process, Primary | None):
-            self.check(size <= reported, f"async: {size} bytes lost, {reported} were reported")
-
-    def _accept(self, machine: Machine) -> int:
+    def accept(self, machine: Machine) -> int:
         """An operator accepts what it lacks: so many bytes."""
         self.undone.discard(self.service.record.epoch)
         lost = self.history.accept(bytes(machine.data.memory), machine.data.durable())
         self.count("loss accepted")
         return sum(self.history.sizes.get(write, 0) for write in lost)
-
-    # The end.
-
-    def settle(self) -> None:
-        """All trouble is over: everybody comes back, catches up, and is the same."""
-        self.cuts.clear()
-        self.deaf.clear()
-        self.calm, self.service.trouble, self.service.stalled_until = True, False, 0.0
-        for machine in self.machines.values():
-            machine.power.fuse = None
-        deadline = self.loop.now + 60.0
-        while not self._settled():
-            self.check(self.loop.now < deadline, f"does not settle: {self._standing()}")
-            self.loop.run(self.loop.now + 0.5)
-            if self.leader is None and not self.moving:
-                self.move(0.5)
-        self.note("settled")
-        self._compare()
-
-    def _settled(self) -> bool:
-        leader = self.leader
-        return (
-            leader is not None
-            and not self.moving
-            and all(
-                peer.phase is Phase.STREAMING and peer.counts and peer.asked is None
-                for peer in leader.members.peers.values()
-            )
-            and not self.client.open
-        )
-
-    def _standing(self) -> str:
-        leader = self.leader
-        if leader is None:
-            return f"nobody leads, {self.service.record}"
-        peers = [(p.name, p.phase.value, p.counts, p.asked) for p in leader.members.peers.values()]
-        return f"{peers}, {len(self.client.open)} requests, {self.service.record}"
-
-    def _compare(self) -> None:
-        """Members are the same, durably, and have what was promised."""
-        leader = self.leader
-        ended: list[int] = []
-        assert leader is not None
-        leader.flush(ended.append)
-        self.loop.run(self.loop.now + 2.0)
-        self.check(ended == [0], "the last flush is not answered")
-        datas = {name: bytes(machine.data.memory) for name, machine in self.machines.items()}
-        first = datas[self.service.record.primary]
-        for name, data in datas.items():
-            at = next(
-                (
-                    i
-                    for i in range(0, len(first), SECTOR)
-                    if first[i : i + SECTOR] != data[i : i + SECTOR]
-                ),
-                None,
-            )
-            self.check(
-                at is None,
-                f"{name} differs from the primary at sector {at and at // SECTOR}, settled",
-            )
-            durable = self.machines[name].data.durable()
-            self.check(
-                name in self.asynchronous or durable == data, f"{name} has not made all durable"
-            )
-        self.history.read("at the end", 0, first)

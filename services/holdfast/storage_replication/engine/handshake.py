@@ -5,7 +5,7 @@ import zlib
 import msgspec
 
 from holdfast.storage_replication.engine.frames import Kind
-from holdfast.storage_replication.engine.messages import Hello, Welcome
+from holdfast.storage_replication.engine.messages import Hello, Refusal, Welcome
 from holdfast.storage_replication.engine.peer import Peer
 from holdfast.storage_replication.engine.stream import Stream
 
@@ -36,6 +36,14 @@ def welcome(stream: Stream, peer: Peer, payload: bytes) -> Welcome | None:
             mark(stream, peer, extent)
     peer.size = superblock.size
     return told
+
+
+def refusal(payload: bytes) -> str:
+    """Why a member does not take part."""
+    try:
+        return msgspec.msgpack.decode(payload, type=Refusal).reason
+    except msgspec.DecodeError:
+        return "it gave no reason"
 
 
 def mark_active(stream: Stream, peer: Peer) -> None:

@@ -7,15 +7,12 @@ before a member is counted on, what was acknowledged before is durable there.
 
 from collections.abc import Callable
 
-import msgspec
-
-from holdfast.storage_replication.engine import handshake
-from holdfast.storage_replication.engine.frames import IN_PLACE, VERIFY, Frame, Kind
-from holdfast.storage_replication.engine.messages import Refusal
+from holdfast.storage_replication.engine import comparing, handshake
+from holdfast.storage_replication.engine.counting import Counting
+from holdfast.storage_replication.engine.frames import IN_PLACE, Frame, Kind
 from holdfast.storage_replication.engine.peer import Peer, Phase
 from holdfast.storage_replication.engine.ports import (
     Deposed,
-    Frozen,
     MemberJoined,
     MemberLost,
     MemberRefused,
@@ -23,7 +20,6 @@ from holdfast.storage_replication.engine.ports import (
     ResyncDone,
     ResyncStarted,
     Settings,
-    Thawed,
 )
 from holdfast.storage_replication.engine.resync import Resync
 from holdfast.storage_replication.engine.stream import Stream
@@ -40,50 +36,20 @@ class Membership:
         self._changed = changed
         self._ticket = 0
         self.peers = stream.peers
-        self.counting: list[Peer] = []
-        """Every acknowledgement waits for them."""
-        self.following: list[Peer] = []
-        """Async, counted on: they bound what may be lost."""
-        self.blocked = False
-        """One that counts does not have everything: nothing is acknowledged, new writes wait."""
-        self.deposed = 0
-        """The higher epoch that somebody else has; 0: nobody has."""
+        self.counting = Counting(stream, ports)
 
     def recount(self) -> None:
         """To be called when a phase, or what counts, has changed."""
-        self._stream.sort()
-        self.counting = [p for p in self.peers.values() if p.counts and p.lag is None]
-        self.following = [p for p in self.peers.values() if p.counts and p.lag is not None]
-        missing = [p.name for p in self.counting if not p.caught_up]
-        blocked = bool(missing or self.deposed)
-        if blocked != self.blocked:
-            self.blocked = blocked
-            self._ports.report(Frozen(missing) if blocked else Thawed())
+        self.counting.recount()
         self._stream.relieve()
         self._changed()
-
-    def committed(self) -> int:
-        """Up to here everybody has applied who counts. Not to be asked while `blocked`."""
-        if len(self.counting) == 1:
-            return self.counting[0].applied
-        return min((peer.applied for peer in self.counting), default=self._stream.seq)
-
-    def flushed(self) -> int:
-        """Up to here all is durable, here and at everybody who counts."""
-        if self.blocked:
-            return -1
-        return min(self._stream.synced, *(peer.flushed for peer in self.counting), 1 << 62)
-
-    def exceeded(self, now: float) -> bool:
-        """Whether an async member is over its bound."""
-        return any(peer.lag is not None and peer.lag.exceeded(now) for peer in self.following)
 
     # What the process tells.
 
     def link_up(self, name: str, link: Link) -> None:
         """A connection to a member is open."""
         peer = self.peers.get(name)
-        if peer is None or self.deposed:
+        if peer is None or self.counting.deposed:
             link.close()
             return
         if peer.link is not None:
@@ -140,8 +106,8 @@ class Membership:
                 self._flushed(peer, min(frame.sequence, self._stream.seq))
             case Kind.WELCOME if peer.phase is Phase.GREETING:
                 self._welcomed(peer, payload)
-            case Kind.HASHES:
-                self._hashes(peer, frame, payload)
+            case Kind.HASHES if comparing.told(self._stream, peer, frame, payload):
+                self.pump(peer)
             case Kind.RESIZED:
                 peer.size = max(peer.size, frame.offset)
                 self._changed()
@@ -183,36 +149,9 @@ class Membership:
         self.pump(peer)
 
     def pump(self, peer: Peer) -> None:
-        """Ask for more checksums, as far as window and speed allow."""
-        resync = peer.resync
-        if resync is None:
-            return
-        unlimited = peer.phase is Phase.RECONCILING
-        while (wanted := resync.next(unlimited)) is not None:
-            self._stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1])
-        if resync.exhausted:
+        """Go on comparing; when nothing is left, settle."""
+        if comparing.ask(self._stream, peer, self._settings.checkpoint):
             self._settle(peer)
-        elif resync.checkpoint_due(self._settings.checkpoint):
-            resync.checkpoint(self._stream.barrier())
-
-    def _hashes(self, peer: Peer, frame: Frame, payload: bytes) -> None:
-        disk = self._stream.disk
-        try:
-            if frame.flags & VERIFY:
-                known = peer.verify is None or peer.verify.answer(frame.offset, payload)
-                parts = []
-            else:
-                found = peer.resync and peer.resync.answer(frame.offset, payload, disk.file.pread)
-                known, parts = found is not None, found or []
-        except OSError as error:
-            disk.fail(error.errno or 5)
-            return
-        if not known:
-            self.lose(peer, "sent checksums that nobody asked for")
-            return
-        for offset, data in parts:
-            self._stream.send(peer, Kind.WRITE, offset=offset, length=len(data), payload=data)
-        self.pump(peer)
 
     def _settle(self, peer: Peer) -> None:
         """Nothing is left to compare: a last flush. One that did not count is waited for from here
@@ -313,13 +252,9 @@ class Membership:
             peer.refusal = reason
 
     def _refused(self, peer: Peer, frame: Frame, payload: bytes) -> None:
-        try:
-            reason = msgspec.msgpack.decode(payload, type=Refusal).reason
-        except msgspec.DecodeError:
-            reason = "it gave no reason"
-        peer.refusal = reason
+        reason = peer.refusal = handshake.refusal(payload)
         if frame.epoch > self._stream.epoch:
-            self.deposed = frame.epoch
+            self.counting.deposed = frame.epoch
             self._ports.report(Deposed(frame.epoch))
         self._ports.report(MemberRefused(peer.name, reason))
         self.lose(peer, reason)

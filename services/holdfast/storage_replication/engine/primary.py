@@ -2,20 +2,18 @@
 
 import errno
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine.frames import MAX_LENGTH, Frame
+from holdfast.storage_replication.engine.held import Held, all_done
 from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.pending import Pending
 from holdfast.storage_replication.engine.ports import DiskFailed, Ports, Settings
+from holdfast.storage_replication.engine.reads import Reads
 from holdfast.storage_replication.engine.stream import Stream
 from holdfast.storage_replication.engine.upkeep import Upkeep
 from holdfast.storage_replication.interfaces import Done, Extent, Link, ReadDone
-
-MAX_READS = 65536
-"""That wait; more are answered with ENOBUFS."""
 
 
 class Primary:
@@ -26,15 +24,14 @@ class Primary:
         self.now = ports.now
         self.stream = Stream(disk, disk.superblock.epoch, ports, self._advance)
         self.members = Membership(self.stream, ports, settings, self._advance)
+        self.counting = self.members.counting
         self.upkeep = Upkeep(self.stream, self.members, ports, settings)
         self.valid_until = 0.0
         """End of the node's lease, in seconds of `Ports.now`: later, nothing is answered (V7)."""
         self._pending = Pending()
-        self._held: deque[Done] = deque()
-        self._held_bytes = 0
+        self._held = Held(settings.held)
         self._flushes: deque[tuple[int, Done]] = deque()
-        self._reads: list[tuple[int, int, ReadDone]] = []
-        self._suspects: set[int] = set()
+        self._reads = Reads(disk, self._pending, lambda: self.now() < self.valid_until)
         self._ended = 0
         self._advancing = False
         disk.on_failure = self._failed
@@ -49,7 +46,7 @@ class Primary:
         per_extent = self.disk.geometry.extent // self.disk.geometry.chunk
         for peer in self.members.peers.values():
             if peer.counts and peer.lag is None:
-                self._suspects.update(chunk // per_extent for chunk in peer.dirty)
+                self._reads.suspect({chunk // per_extent for chunk in peer.dirty})
 
     def renew(self, valid_until: float) -> None:
         """The node's lease lasts until then."""
@@ -82,7 +79,7 @@ class Primary:
         now = self.now()
         if self._held or self._shut(now):
             copy = bytes(data)
-            self._hold(length, done, lambda at: self._write(offset, copy, fua, done, at))
+            self._held.add(length, done, lambda: self._write(offset, copy, fua, done, self.now()))
         else:
             self._write(offset, data, fua, done, now)
 
@@ -91,22 +88,21 @@ class Primary:
         if self._refused(offset, length, done):
             return
         starts = range(offset, offset + length, MAX_LENGTH)
-        part_done = _all_done(len(starts), done)
+        part_done = all_done(len(starts), done)
         for start in starts:
             size = min(MAX_LENGTH, offset + length - start)
             run = partial(self._zero, start, size, punch, fua, part_done)
-            now = self.now()
-            if self._held or self._shut(now):
-                self._hold(0, part_done, run)
+            if self._held or self._shut(self.now()):
+                self._held.add(0, part_done, run)
             else:
-                run(now)
+                run()
 
     def flush(self, done: Done) -> None:
         """As `Volume.flush`."""
         if self._ended:
             done(self._ended)
         elif self._held or self._shut(self.now()):
-            self._hold(0, done, lambda _now: self._flush(done))
+            self._held.add(0, done, lambda: self._flush(done))
         else:
             self._flush(done)
 
@@ -116,17 +112,12 @@ class Primary:
             done(self._ended, b"")
         elif length <= 0 or offset < 0 or offset + length > self.size:
             done(errno.EINVAL, b"")
-        elif self._must_wait(offset, length):
-            if len(self._reads) >= MAX_READS:
-                done(errno.ENOBUFS, b"")
-                return
-            self._reads.append((offset, length, done))
         else:
-            self._read(offset, length, done)
+            self._reads.read(offset, length, done)
 
     def extents(self, offset: int, length: int) -> list[Extent]:
         """As `Volume.extents`. What is not settled yet is told as data."""
-        if self._must_wait(offset, length):
+        if self._reads.must_wait(offset, length):
             return [(length, False, False)]
         return self.disk.file.extents(offset, length)
 
@@ -144,26 +135,11 @@ class Primary:
     def _shut(self, now: float) -> bool:
         """Whether new writes must wait."""
         return (
-            self.members.blocked
+            self.counting.blocked
             or now >= self.valid_until
             or self._pending.bytes > self._settings.window
-            or (bool(self.members.following) and self.members.exceeded(now))
+            or (bool(self.counting.following) and self.counting.exceeded(now))
         )
-
-    def _hold(self, size: int, done: Done, run: Callable[[float], None]) -> None:
-        if self._held_bytes + size > self._settings.held:
-            done(errno.ENOBUFS)
-            return
-
-        def released(error: int) -> None:
-            self._held_bytes -= size
-            if error:
-                done(error)
-            else:
-                run(self.now())
-
-        self._held_bytes += size
-        self._held.append(released)
 
     def _write(
         self, offset: int, data: memoryview | bytes, fua: bool, done: Done, began: float
@@ -179,9 +155,9 @@ class Primary:
 
         self.stream.activate(offset, len(copy), write)
 
-    def _zero(
-        self, offset: int, length: int, punch: bool, fua: bool, done: Done, began: float
-    ) -> None:
+    def _zero(self, offset: int, length: int, punch: bool, fua: bool, done: Done) -> None:
+        began = self.now()
+
         def zero() -> None:
             seq = 0 if self._ended else self.stream.zero(offset, length, punch, began)
             self._apply(offset, length, fua, done, began, seq)
@@ -227,14 +203,14 @@ class Primary:
 
     def _acknowledge(self) -> bool:
         pending = self._pending
-        if not pending or self.members.blocked:
+        if not pending or self.counting.blocked:
             return False
-        committed = self.members.committed()
+        committed = self.counting.committed()
         now = self.now()
         moved = False
         while pending and pending.first() <= committed:
             # Asked each time: whoever is told may do anything, and the lease may end meanwhile.
-            if self.members.blocked or now >= self.valid_until:
+            if self.counting.blocked or now >= self.valid_until:
                 break
             _, _, _, done, began = pending.pop()
             moved = True
@@ -248,7 +224,7 @@ class Primary:
         moved = False
         while (
             self._flushes
-            and self._flushes[0][0] <= self.members.flushed()
+            and self._flushes[0][0] <= self.counting.flushed()
             and self.now() < self.valid_until
         ):
             self._flushes.popleft()[1](0)
@@ -256,43 +232,16 @@ class Primary:
         return moved
 
     def _answer_reads(self) -> bool:
-        if self._suspects and not self.members.blocked:
-            self._suspects.clear()  # everybody who counts has been compared
-        if not self._reads:
-            return False
-        waiting, self._reads = self._reads, []
-        moved = False
-        for offset, length, done in waiting:
-            if self._must_wait(offset, length):
-                self._reads.append((offset, length, done))
-            else:
-                self._read(offset, length, done)
-                moved = True
-        return moved
+        if not self.counting.blocked:
+            self._reads.trust()
+        return self._reads.answer()
 
     def _release(self) -> bool:
         moved = False
         while self._held and not self._shut(self.now()):
-            self._held.popleft()(0)
+            self._held.release()
             moved = True
         return moved
-
-    def _must_wait(self, offset: int, length: int) -> bool:
-        if self.now() >= self.valid_until or self._pending.over(offset, length):
-            return True
-        if not self._suspects:
-            return False
-        extent = self.disk.geometry.extent
-        wanted = range(offset // extent, (offset + length - 1) // extent + 1)
-        return any(index in self._suspects for index in wanted)
-
-    def _read(self, offset: int, length: int, done: ReadDone) -> None:
-        try:
-            data = self.disk.file.pread(offset, length)
-        except OSError as error:
-            done(error.errno or errno.EIO, b"")
-            return
-        done(0, data)
 
     def close(self) -> None:
         """Leave the role: nothing is answered any more but ESHUTDOWN."""
@@ -308,31 +257,13 @@ class Primary:
     def _end(self, error: int) -> None:
         """Everybody who waits is told."""
         self._ended = self._ended or error
-        held, self._held = self._held, deque()
         flushes, self._flushes = self._flushes, deque()
-        reads, self._reads = self._reads, []
         while self._pending:
             done = self._pending.pop()[3]
             if done is not None:
                 done(error)
-        for released in held:
-            released(error)
+        self._held.end(error)
         for _, flushed in flushes:
             flushed(error)
-        for _, _, read_done in reads:
-            read_done(error, b"")
+        self._reads.end(error)
         self.disk.activity.abandon()
-
-
-def _all_done(parts: int, done: Done) -> Done:
-    """Tells `done` once when all parts have ended, with the first error."""
-    left, first = parts, 0
-
-    def part(error: int) -> None:
-        nonlocal left, first
-        left -= 1
-        first = first or error
-        if left == 0:
-            done(first)
-
-    return part

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from holdfast.storage_replication.disk.member import MemberDisk
-from holdfast.storage_replication.engine import accepting
+from holdfast.storage_replication.engine import accepting, preparing
 from holdfast.storage_replication.engine.digests import digests
 from holdfast.storage_replication.engine.frames import IN_PLACE, PUNCH, Frame, Kind, encode
 from holdfast.storage_replication.engine.handshake import pack_active
@@ -19,8 +19,6 @@ from holdfast.storage_replication.engine.ports import DiskFailed, Event, Fallbac
 from holdfast.storage_replication.interfaces import Link
 
 MAX_QUEUE = 256 << 20
-_BATCH = 256
-"""Chunks saved at a time."""
 
 
 class Replica:
@@ -133,7 +131,7 @@ class Replica:
             while queue and not self._gated and not self.disk.failed:
                 frame, payload = queue[0]
                 changes = frame.kind is Kind.WRITE or frame.kind is Kind.ZERO
-                if changes and not self._prepared(frame):
+                if changes and not preparing.prepared(self.disk, frame):
                     self._prepare()
                     continue
                 queue.popleft()
@@ -223,37 +221,11 @@ class Replica:
 
     # What must be durable first.
 
-    def _prepared(self, frame: Frame) -> bool:
-        active, extent = self.disk.activity.active, self.disk.geometry.extent
-        last = frame.offset + frame.length - 1
-        for index in range(frame.offset // extent, last // extent + 1):
-            if index not in active:
-                return False
-        undo, chunk = self.disk.undo, self.disk.geometry.chunk
-        return undo is None or all(
-            index in undo.saved for index in range(frame.offset // chunk, last // chunk + 1)
-        )
-
     def _prepare(self) -> None:
-        """For all that waits, so that one sync serves many."""
-        extents: dict[int, None] = {}
-        chunks: dict[int, None] = {}
-        geometry = self.disk.geometry
-        for frame, _ in self._queue:
-            if frame.kind not in (Kind.WRITE, Kind.ZERO):
-                continue
-            if chunks and len(chunks) >= _BATCH:
-                break
-            last = frame.offset + frame.length - 1
-            extents |= dict.fromkeys(
-                range(frame.offset // geometry.extent, last // geometry.extent + 1)
-            )
-            chunks |= dict.fromkeys(
-                range(frame.offset // geometry.chunk, last // geometry.chunk + 1)
-            )
         self._gated = True
         life = self._life
-        self.disk.activity.activate(extents, lambda: self._activated(life, list(chunks)))
+        extents, chunks = preparing.wanted(self.disk, self._queue)
+        self.disk.activity.activate(extents, lambda: self._activated(life, chunks))
 
     def _activated(self, life: int, chunks: list[int]) -> None:
         if life != self._life or self.disk.failed:
@@ -267,15 +239,10 @@ class Replica:
                 self._lose_fallback()
                 self._open_gate(life, 0)
             else:
-                size = self.disk.superblock.size
-                step = self.disk.geometry.chunk
-                old = {c: self._old(c * step, min(step, size - c * step)) for c in new}
+                old = preparing.contents(self.disk, new)
                 undo.save(old, lambda error: self._open_gate(life, error))
         except OSError as error:
             self.disk.fail(error.errno or 5)
-
-    def _old(self, offset: int, length: int) -> bytes:
-        return bytes(self.disk.file.pread(offset, length))
 
     def _lose_fallback(self) -> None:
         self.disk.change(fallback=False)

@@ -1,0 +1,40 @@
+"""The conversation of a resync: checksums asked for, told, and what differs sent."""
+
+from holdfast.storage_replication.engine.frames import VERIFY, Frame, Kind
+from holdfast.storage_replication.engine.peer import Peer, Phase
+from holdfast.storage_replication.engine.stream import Stream
+
+
+def ask(stream: Stream, peer: Peer, checkpoint: int) -> bool:
+    """Ask for more, as far as window and speed allow; whether nothing is left.
+
+    `checkpoint`: after so many chunks, what was done is made durable.
+    """
+    resync = peer.resync
+    if resync is None:
+        return False
+    unlimited = peer.phase is Phase.RECONCILING
+    while (wanted := resync.next(unlimited)) is not None:
+        stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1])
+    if resync.exhausted:
+        return True
+    if resync.checkpoint_due(checkpoint):
+        resync.checkpoint(stream.barrier())
+    return False
+
+
+def told(stream: Stream, peer: Peer, frame: Frame, payload: bytes) -> bool:
+    """Send what differs; False: nobody asked for that."""
+    if frame.flags & VERIFY:
+        return peer.verify is None or peer.verify.answer(frame.offset, payload)
+    if peer.resync is None:
+        return False
+    disk = stream.disk
+    try:
+        parts = peer.resync.answer(frame.offset, payload, disk.file.pread)
+    except OSError as error:
+        disk.fail(error.errno or 5)
+        return True
+    for offset, data in parts or ():
+        stream.send(peer, Kind.WRITE, offset=offset, length=len(data), payload=data)
+    return parts is not None

@@ -1,0 +1,48 @@
+"""Who counts, and how far all of them are."""
+
+from holdfast.storage_replication.engine.peer import Peer
+from holdfast.storage_replication.engine.ports import Frozen, Ports, Thawed
+from holdfast.storage_replication.engine.stream import Stream
+
+
+class Counting:
+    """Kept by Membership; `recount` after each change of a phase or of what counts."""
+
+    def __init__(self, stream: Stream, ports: Ports) -> None:
+        self._stream, self._ports = stream, ports
+        self.waited: list[Peer] = []
+        """Every acknowledgement waits for them."""
+        self.following: list[Peer] = []
+        """Async, counted on: they bound what may be lost."""
+        self.blocked = False
+        """One that counts does not have everything: nothing is acknowledged, new writes wait."""
+        self.deposed = 0
+        """The higher epoch that somebody else has; 0: nobody has."""
+
+    def recount(self) -> None:
+        """Look at everybody again."""
+        peers = self._stream.peers.values()
+        self._stream.sort()
+        self.waited = [peer for peer in peers if peer.counts and peer.lag is None]
+        self.following = [peer for peer in peers if peer.counts and peer.lag is not None]
+        missing = [peer.name for peer in self.waited if not peer.caught_up]
+        blocked = bool(missing or self.deposed)
+        if blocked != self.blocked:
+            self.blocked = blocked
+            self._ports.report(Frozen(missing) if blocked else Thawed())
+
+    def committed(self) -> int:
+        """Up to here everybody has applied who counts. Not to be asked while `blocked`."""
+        if len(self.waited) == 1:
+            return self.waited[0].applied
+        return min((peer.applied for peer in self.waited), default=self._stream.seq)
+
+    def flushed(self) -> int:
+        """Up to here all is durable, here and at everybody who counts; -1 while `blocked`."""
+        if self.blocked:
+            return -1
+        return min([self._stream.synced, *(peer.flushed for peer in self.waited)])
+
+    def exceeded(self, now: float) -> bool:
+        """Whether an async member is over its bound."""
+        return any(peer.lag is not None and peer.lag.exceeded(now) for peer in self.following)

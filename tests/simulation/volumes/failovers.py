@@ -1,0 +1,123 @@
+"""Who becomes the primary next."""
+
+from typing import TYPE_CHECKING
+
+from holdfast.storage_replication.engine.primary import Primary
+from holdfast.storage_replication.engine.replica import Replica
+from tests.simulation.volumes.machine import Machine
+
+if TYPE_CHECKING:
+    from tests.simulation.volumes.world import World
+
+LEASE = 1.0
+
+
+class Decider:
+    """Moves the volume when it is told to."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def move(self, patience: float = 2.0, undo: Machine | None = None) -> None:
+        """The decider gives the volume to another member, once the lease of the last is over.
+
+        `undo`: an operator wants this one's last consistent state, if it is still in a resync.
+        """
+        world = self._world
+        if world.moving:
+            return
+        world.moving = True
+        world.note("the decider moves the volume")
+        give_up = world.loop.now + patience
+
+        def attempt() -> None:
+            record = world.service.record
+            chosen = None
+            if world.loop.now >= world.lease.get(record.primary, 0.0):
+                if undo is not None and self._undoable(undo):
+                    self._hand_over(undo, True, True)
+                    return
+                chosen = self._choose(world.loop.now >= give_up)
+            if chosen is None:
+                world.loop.at(0.1, attempt)
+            else:
+                self._hand_over(*chosen)
+
+        attempt()
+
+    def _choose(self, hurried: bool) -> tuple[Machine, bool] | None:
+        """In sync, and best with its memory; async ones only if loss is accepted."""
+        world = self._world
+        record = world.service.record
+        ready = [
+            m for m in world.machines.values()
+            if isinstance(m.process, Replica) and m.disk is not None
+        ]  # fmt: skip
+        in_sync = [m for m in ready if m.name in record.in_sync]
+        world.loop.random.shuffle(in_sync)
+        intact = [m for m in in_sync if m.disk is not None and m.disk.superblock.intact]
+        if intact:
+            return intact[0], False
+        lost = {m.name for m in in_sync}
+        if in_sync and (hurried or lost == record.in_sync):
+            return in_sync[0], False
+        following = [m for m in ready if m.name in record.following]
+        if following and hurried:
+            return following[0], True
+        return None
+
+    def _undoable(self, machine: Machine) -> bool:
+        world = self._world
+        record, disk = world.service.record, machine.disk
+        return (
+            isinstance(machine.process, Replica)
+            and disk is not None
+            and disk.superblock.resyncing
+            and disk.superblock.fallback
+            and machine.name not in record.in_sync | record.following
+        )
+
+    def _hand_over(self, machine: Machine, loss: bool, undo: bool = False) -> None:
+        world = self._world
+        record = world.service.record
+        old = record.primary
+        kept_from = record.epoch if old == machine.name else 0
+        if record.epoch in world.undone:
+            # The record goes on saying so until it is done: only this member is left in it.
+            world.undone.discard(record.epoch)
+            undo = loss = True
+            kept_from = 0
+        record.epoch += 1
+        record.primary = machine.name
+        world.orders[record.epoch] = (not loss, kept_from, loss)
+        if loss:
+            record.in_sync, record.following = {machine.name}, set()
+            if undo:
+                world.undone.add(record.epoch)
+            else:
+                self._check_loss(machine, world.machines[old])
+        life = machine.power.life
+
+        def act() -> None:
+            world.moving = False
+            world.lease[machine.name] = world.loop.now + LEASE
+            if life == machine.power.life and machine.disk is not None:
+                machine.guard(lambda: world.promote(machine))
+
+        world.loop.at(world.loop.random.choice((0.001, 0.3)), act)
+
+        def tell() -> None:
+            if world.machines[old].process is not None and world.service.record.primary != old:
+                world.machines[old].guard(world.machines[old].demote)
+
+        if old != machine.name:
+            world.loop.at(world.loop.random.choice((0.01, 0.5, 3.0)), tell)
+
+    def _check_loss(self, machine: Machine, old: Machine) -> None:
+        world = self._world
+        reported = world.lag(old, machine.name) if old.process else world.reported[machine.name]
+        size = world.accept(machine)
+        world.note(f"{machine.name} lacks {size} bytes, {reported} were reported")
+        assert machine.disk is not None
+        if machine.disk.superblock.intact and isinstance(old.process, Primary | None):
+            world.check(size <= reported, f"async: {size} bytes lost, {reported} were reported")
