@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from holdfast.bus import Bus
-from holdfast.bus_errors import BadReply, StoreRefused
+from holdfast.bus_errors import BadReply, Conflict, StoreRefused
+
+_WRONG_REVISION = (10071, 10164)
 
 
 async def publish(
@@ -22,6 +24,31 @@ async def publish(
     if not isinstance(sequence, int) or "stream" not in reply:
         raise _not_jetstream(subject)
     return sequence
+
+
+async def compare_and_set(
+    bus: Bus, subject: str, payload: bytes, revision: int, *, timeout: float
+) -> int:
+    """Write a key that still stands at `revision` (0: it must not exist); the new revision.
+
+    Raises Conflict, StoreRefused or BusUnavailable (not written), or BusTimeout: it may have been.
+    """
+    try:
+        return await publish(
+            bus,
+            subject,
+            payload,
+            headers={"Nats-Expected-Last-Subject-Sequence": str(revision)},
+            timeout=timeout,
+        )
+    except StoreRefused as error:
+        if error.code not in _WRONG_REVISION:
+            raise
+        raise Conflict(
+            f"not at revision {revision} any more",
+            place=subject,
+            cure="take the newer record into account and decide again",
+        ) from error
 
 
 async def api(bus: Bus, call: str, request: dict[str, Any], *, timeout: float) -> dict[str, Any]:

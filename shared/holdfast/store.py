@@ -2,10 +2,11 @@
 
 Ownership is never read to decide anything, only compared-and-set; `watch` keeps a picture that may
 be late. JetStream API used (a bus user needs these and no others):
-  ensure_streams       $JS.API.STREAM.{INFO,CREATE,UPDATE}.{HA_EVENTS,KV_ha_ownership}
+  ensure_streams       $JS.API.STREAM.{INFO,CREATE,UPDATE}.{HA_EVENTS,KV_ha_ownership,KV_ha_volumes}
   compare_and_set      $KV.ha_ownership.<group>; set_standing: $KV.ha_ownership._standing
   watch                $JS.API.CONSUMER.CREATE.KV_ha_ownership.*
-  move_stream_leaders  $JS.API.STREAM.{INFO,LEADER.STEPDOWN}.{HA_EVENTS,KV_ha_ownership}
+  move_stream_leaders  $JS.API.STREAM.{INFO,LEADER.STEPDOWN} of the same
+The records of volumes are in `holdfast.volumes`.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,6 @@ import msgspec
 
 from holdfast import jetstream
 from holdfast.bus import Bus
-from holdfast.bus_errors import Conflict, StoreRefused
 from holdfast.messages import Bad, decode
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import STANDING_KEY, Standing
@@ -24,7 +24,6 @@ from holdfast.watch import Watch
 
 __all__ = ["OWNERSHIP_STREAM", "OwnershipStore", "ensure_streams", "move_stream_leaders"]
 
-_WRONG_REVISION = (10071, 10164)
 _PREFIX = f"$KV.{OWNERSHIP_BUCKET}."
 
 
@@ -55,22 +54,10 @@ class OwnershipStore:
         self, key: str, value: OwnershipRecord | Standing, revision: int, timeout: float
     ) -> int:
         subject = _PREFIX + key
-        try:
-            return await jetstream.publish(
-                self._bus,
-                subject,
-                msgspec.json.encode(value),
-                headers={"Nats-Expected-Last-Subject-Sequence": str(revision)},
-                timeout=timeout,
-            )
-        except StoreRefused as error:
-            if error.code not in _WRONG_REVISION:
-                raise
-            raise Conflict(
-                f"not at revision {revision} any more",
-                place=subject,
-                cure="take the newer record into account and decide again",
-            ) from error
+        payload = msgspec.json.encode(value)
+        return await jetstream.compare_and_set(
+            self._bus, subject, payload, revision, timeout=timeout
+        )
 
     async def watch(
         self,

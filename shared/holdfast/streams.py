@@ -8,15 +8,16 @@ from holdfast import jetstream
 from holdfast.bus import Bus
 from holdfast.bus_errors import BusError, StoreRefused
 from holdfast.events import MAX_EVENT_BYTES
-from holdfast.subjects import EVENT_STREAM, EVENTS, OWNERSHIP_BUCKET
+from holdfast.subjects import EVENT_STREAM, EVENTS, OWNERSHIP_BUCKET, VOLUMES_BUCKET
 from holdfast.wire import MAX_MESSAGE_BYTES
 
 OWNERSHIP_STREAM = f"KV_{OWNERSHIP_BUCKET}"
+VOLUMES_STREAM = f"KV_{VOLUMES_BUCKET}"
 CALL_TIMEOUT = 1.0
 """Seconds. While a leader is being elected JetStream does not answer at all: ask again soon."""
 RETRY_AFTER = 0.2
 EVENT_BYTES = 1024 * 1024 * 1024
-OWNERSHIP_BYTES = 64 * 1024 * 1024
+BUCKET_BYTES = 64 * 1024 * 1024
 HISTORY = 5
 DUPLICATE_WINDOW_NS = 600 * 10**9
 
@@ -50,15 +51,18 @@ def stream_settings(replicas: int) -> list[dict[str, Any]]:
             "max_msg_size": MAX_EVENT_BYTES + 1024,
             "duplicate_window": DUPLICATE_WINDOW_NS,
         },
-        {
-            **common,
-            "name": OWNERSHIP_STREAM,
-            "subjects": [f"$KV.{OWNERSHIP_BUCKET}.>"],
-            "discard": "new",
-            "max_bytes": OWNERSHIP_BYTES,
-            "max_msg_size": MAX_MESSAGE_BYTES,
-            "max_msgs_per_subject": HISTORY,
-        },
+        *(
+            {
+                **common,
+                "name": f"KV_{bucket}",
+                "subjects": [f"$KV.{bucket}.>"],
+                "discard": "new",
+                "max_bytes": BUCKET_BYTES,
+                "max_msg_size": MAX_MESSAGE_BYTES,
+                "max_msgs_per_subject": HISTORY,
+            }
+            for bucket in (OWNERSHIP_BUCKET, VOLUMES_BUCKET)
+        ),
     ]
 
 
@@ -105,7 +109,7 @@ async def move_stream_leaders(bus: Bus, away_from: set[str]) -> None:
     A stream whose leader's server dies takes no writes for seconds; so the leaders do not share
     the fate of the groups. Does nothing when no other replica is current.
     """
-    for name in (OWNERSHIP_STREAM, EVENT_STREAM):
+    for name in (VOLUMES_STREAM, OWNERSHIP_STREAM, EVENT_STREAM):
         info = await jetstream.api(bus, f"STREAM.INFO.{name}", {}, timeout=CALL_TIMEOUT)
         cluster: dict[str, Any] = info.get("cluster", {})
         if cluster.get("leader") not in away_from:

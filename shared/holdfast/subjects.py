@@ -10,6 +10,7 @@ EVENT_STREAM = "HA_EVENTS"
 PULSES = "ha.pulse.*"
 
 OWNERSHIP_BUCKET = "ha_ownership"
+VOLUMES_BUCKET = "ha_volumes"
 
 
 def event(name: str) -> str:
@@ -43,3 +44,8 @@ def command(node: str, service: str) -> str:
 def admin(service: str) -> str:
     """Where operators' requests go; whoever leads answers."""
     return f"ha.admin.{service}"
+
+
+def storage_admin(node: str) -> str:
+    """Where operators' requests to one node's storage service go."""
+    return f"ha.admin.storage-{node}"

@@ -25,14 +25,12 @@ from holdfast.events.fields import (
     VolumeName,
 )
 from holdfast.events.policies import Scope
+from holdfast.volume_wire import VolumePulse, VolumeStatus
+from holdfast.wire_message import Message
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_SNAPSHOT_BYTES = 47 * 1024
 """Of a snapshot, which base64 makes a third longer."""
-
-
-class _Message(msgspec.Struct, frozen=True, kw_only=True):
-    wire: Literal[1] = 1
 
 
 # --- ha.pulse.<node> -------------------------------------------------------------------------
@@ -53,7 +51,7 @@ class SignalSummary(msgspec.Struct, frozen=True, kw_only=True):
     instance: Annotated[str, Meta(max_length=100)] = ""
 
 
-class MonitorPulse(_Message, frozen=True, kw_only=True, tag="monitor"):
+class MonitorPulse(Message, frozen=True, kw_only=True, tag="monitor"):
     """Heartbeat of an observing service (the monitor, storage): all that is not ok, every time."""
 
     node: NodeName
@@ -61,6 +59,8 @@ class MonitorPulse(_Message, frozen=True, kw_only=True, tag="monitor"):
     service: Name = "monitor"
     now: Annotated[float, Meta(ge=0, description="this node's monotonic seconds")]
     signals: Annotated[list[SignalSummary], Meta(max_length=64)] = []
+    volumes: Annotated[list[VolumePulse], Meta(max_length=64)] = []
+    """The replicated volumes of which the node has a copy; only the storage service knows them."""
 
 
 class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class WatchdogReport(msgspec.Struct, frozen=True, kw_only=True):
     problem: Reason = ""
 
 
-class HandsPulse(_Message, frozen=True, kw_only=True, tag="hands"):
+class HandsPulse(Message, frozen=True, kw_only=True, tag="hands"):
     """Heartbeat of a node's recovery service: its lease and its groups."""
 
     node: NodeName
@@ -136,7 +136,7 @@ class LeaseExpired(FenceProof, frozen=True, kw_only=True, tag="lease_expired"):
 Proof = FencedOff | LeaseExpired | WatchdogExpired | OperatorWord
 
 
-class Renew(_Message, frozen=True, kw_only=True, tag="renew"):
+class Renew(Message, frozen=True, kw_only=True, tag="renew"):
     """The holder asks for a fresh promise at the term it holds."""
 
     lease: Annotated[str, Meta(max_length=80)]
@@ -147,7 +147,7 @@ class Renew(_Message, frozen=True, kw_only=True, tag="renew"):
     round: Annotated[int, Meta(ge=0)]
 
 
-class Claim(_Message, frozen=True, kw_only=True, tag="claim"):
+class Claim(Message, frozen=True, kw_only=True, tag="claim"):
     """Somebody asks to take a lease in a new term; an empty holder revokes it for good."""
 
     lease: Annotated[str, Meta(max_length=80)]
@@ -159,7 +159,7 @@ class Claim(_Message, frozen=True, kw_only=True, tag="claim"):
     proof: FencedOff | None = None
 
 
-class Release(_Message, frozen=True, kw_only=True, tag="release"):
+class Release(Message, frozen=True, kw_only=True, tag="release"):
     """The holder gives its lease up; others need not wait for it to run out."""
 
     lease: Annotated[str, Meta(max_length=80)]
@@ -170,7 +170,7 @@ class Release(_Message, frozen=True, kw_only=True, tag="release"):
     successor: Annotated[str, Meta(max_length=64, description="who is meant to be next")] = ""
 
 
-class Learn(_Message, frozen=True, kw_only=True, tag="learn"):
+class Learn(Message, frozen=True, kw_only=True, tag="learn"):
     """A voter without memory asks another for the terms it has stored."""
 
     voter: Name
@@ -188,7 +188,7 @@ class LeaseTerm(msgspec.Struct, frozen=True, kw_only=True):
     boot: Annotated[str, Meta(max_length=100)] = ""
 
 
-class Vote(_Message, frozen=True, kw_only=True, tag="vote"):
+class Vote(Message, frozen=True, kw_only=True, tag="vote"):
     """A voter's answer. When refused, `stored` tells the asker what the voter knows."""
 
     voter: Name
@@ -199,7 +199,7 @@ class Vote(_Message, frozen=True, kw_only=True, tag="vote"):
     wait: Annotated[float, Meta(ge=0, description="seconds until asking again may help")] = 0.0
 
 
-class Terms(_Message, frozen=True, kw_only=True, tag="terms"):
+class Terms(Message, frozen=True, kw_only=True, tag="terms"):
     """Answer to Learn. A blank voter says so and teaches nothing."""
 
     voter: Name
@@ -213,7 +213,7 @@ LeaseReply = Vote | Terms
 # --- ha.commands.<node>.recovery -------------------------------------------------------------
 
 
-class Order(_Message, frozen=True, kw_only=True, tag="order"):
+class Order(Message, frozen=True, kw_only=True, tag="order"):
     """Start or stop a group at an epoch. Sent again and again until `OrderReply.done`."""
 
     action: Literal["start", "stop"]
@@ -228,7 +228,7 @@ class Order(_Message, frozen=True, kw_only=True, tag="order"):
     leader_term: Term
 
 
-class Suspend(_Message, frozen=True, kw_only=True, tag="suspend"):
+class Suspend(Message, frozen=True, kw_only=True, tag="suspend"):
     """Groups in maintenance: hands do not restart what fails in them. Whole each time, repeated.
 
     It is over when it says so, or when nothing was heard until `not_after`. No reply.
@@ -240,7 +240,7 @@ class Suspend(_Message, frozen=True, kw_only=True, tag="suspend"):
     not_after: Annotated[float, Meta(ge=0, description="receiving node's monotonic seconds")]
 
 
-class OrderReply(_Message, frozen=True, kw_only=True, tag="order_reply"):
+class OrderReply(Message, frozen=True, kw_only=True, tag="order_reply"):
     """How the order stands. `done` with an empty `error` is success; `event` is its record."""
 
     intent: IntentId
@@ -262,7 +262,7 @@ class WatchedResource(msgspec.Struct, frozen=True, kw_only=True):
     pid: Annotated[int, Meta(ge=0, description="0 when the kind has no process")] = 0
 
 
-class Watch(_Message, frozen=True, kw_only=True, tag="watch"):
+class Watch(Message, frozen=True, kw_only=True, tag="watch"):
     """Everything that runs on this node, whole each time, so a lost message heals itself."""
 
     node: NodeName
@@ -273,7 +273,7 @@ class Watch(_Message, frozen=True, kw_only=True, tag="watch"):
 # --- ha.commands.<node>.storage_replication --------------------------------------------------
 
 
-class VolumeOrder(_Message, frozen=True, kw_only=True, tag="volume_order"):
+class VolumeOrder(Message, frozen=True, kw_only=True, tag="volume_order"):
     """Activate or release a volume at an epoch. Idempotent."""
 
     action: Literal["activate", "release"]
@@ -286,7 +286,7 @@ class VolumeOrder(_Message, frozen=True, kw_only=True, tag="volume_order"):
     cause: EventId
 
 
-class Acknowledged(_Message, frozen=True, kw_only=True, tag="acknowledged"):
+class Acknowledged(Message, frozen=True, kw_only=True, tag="acknowledged"):
     """Success, or the reason for refusal; `event` is the record of it."""
 
     ok: bool
@@ -297,18 +297,18 @@ class Acknowledged(_Message, frozen=True, kw_only=True, tag="acknowledged"):
 # --- ha.admin.decider ------------------------------------------------------------------------
 
 
-class StatusRequest(_Message, frozen=True, kw_only=True, tag="status"):
+class StatusRequest(Message, frozen=True, kw_only=True, tag="status"):
     """What the leading decider sees now; any decider that does not lead stays silent."""
 
 
-class LeadRequest(_Message, frozen=True, kw_only=True, tag="lead"):
+class LeadRequest(Message, frozen=True, kw_only=True, tag="lead"):
     """Hand the leadership over to the decider of this place."""
 
     place: Name
     operator: Annotated[str, Meta(max_length=100)]
 
 
-class GroupRequest(_Message, frozen=True, kw_only=True, tag="group"):
+class GroupRequest(Message, frozen=True, kw_only=True, tag="group"):
     """An operator's word about one group: move it, stop it and keep it stopped, start it again."""
 
     action: Literal["switchover", "stop", "start"]
@@ -317,7 +317,7 @@ class GroupRequest(_Message, frozen=True, kw_only=True, tag="group"):
     operator: Annotated[str, Meta(max_length=100)]
 
 
-class MaintenanceRequest(_Message, frozen=True, kw_only=True, tag="maintenance"):
+class MaintenanceRequest(Message, frozen=True, kw_only=True, tag="maintenance"):
     """Take cluster, node or group into maintenance for `seconds` (on), or end it (off)."""
 
     action: Literal["on", "off"]
@@ -328,7 +328,7 @@ class MaintenanceRequest(_Message, frozen=True, kw_only=True, tag="maintenance")
     operator: Annotated[str, Meta(max_length=100)]
 
 
-class ClearRequest(_Message, frozen=True, kw_only=True, tag="clear"):
+class ClearRequest(Message, frozen=True, kw_only=True, tag="clear"):
     """Forget what failed on a node or in a group: its quarantine ends, the decider tries again."""
 
     scope: Literal["node", "group"]
@@ -339,13 +339,13 @@ class ClearRequest(_Message, frozen=True, kw_only=True, tag="clear"):
 StandingRequest = MaintenanceRequest | ClearRequest
 
 
-class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot"):
+class SnapshotRequest(Message, frozen=True, kw_only=True, tag="snapshot"):
     """All that the decider of one place and its voter know; leading or not, it answers."""
 
     place: Name
 
 
-class FenceRequest(_Message, frozen=True, kw_only=True, tag="fence"):
+class FenceRequest(Message, frozen=True, kw_only=True, tag="fence"):
     """An operator's signed word about one boot of a node; `holdfast.signed_word` says what counts.
 
     `confirm`: it is off, I saw to it. `allow`: switch it off, although many are off already.
@@ -415,7 +415,7 @@ class LossStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
 
 
-class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
+class StatusReply(Message, frozen=True, kw_only=True, tag="status_reply"):
     """The cluster as its leader sees it."""
 
     cluster: Name
@@ -428,23 +428,24 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """Of every network and node; empty if there is only one network."""
     marks: list[MarkStatus] = []
     unbearable: list[LossStatus] = []
+    volumes: list[VolumeStatus] = []
 
 
-class SnapshotReply(_Message, frozen=True, kw_only=True, tag="snapshot_reply"):
+class SnapshotReply(Message, frozen=True, kw_only=True, tag="snapshot_reply"):
     """A compressed snapshot, for `holdfast whatif`; options of fence devices are left out."""
 
     place: Name
     packed: Annotated[bytes, Meta(max_length=MAX_SNAPSHOT_BYTES)]
 
 
-class Begun(_Message, frozen=True, kw_only=True, tag="begun"):
+class Begun(Message, frozen=True, kw_only=True, tag="begun"):
     """A request was decided and is being carried out; `incident` leads to all that follows."""
 
     incident: EventId
     target: NodeName | None
 
 
-class Refused(_Message, frozen=True, kw_only=True, tag="refused"):
+class Refused(Message, frozen=True, kw_only=True, tag="refused"):
     """A request that was not carried out, and why."""
 
     reason: Reason

@@ -8,7 +8,8 @@ import pytest
 
 from holdfast import clock, subjects
 from holdfast.bus import Bus, BusError
-from holdfast.config.model import PRIMARY, ClusterFile
+from holdfast.config.model import ClusterFile
+from holdfast.config.sections import PRIMARY
 from holdfast.paths import Paths
 from holdfast.wire import Claim, HandsPulse, LeaseRequest, LeaseTerm, MonitorPulse, Vote
 from tests.support.buses import MakeBus

@@ -142,7 +142,7 @@ async def test_each_user_may_do_what_its_grant_says_and_no_more(tmp_path: Path) 
         mine = [user for user in users(cluster.cluster) if user.partition("@")[2] in ("", "alpha")]
         assert len(mine) == 7
         for user in mine:
-            allowed = grant(user)
+            allowed = grant(cluster.cluster, user)
             async with raw(cluster, user) as client:
                 for subject in publishable:
                     wanted = any(matches(one, subject) for one in allowed.publish)

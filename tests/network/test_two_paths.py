@@ -9,7 +9,7 @@ import pytest
 from holdfast import subjects
 from holdfast.bus import BusError
 from holdfast.clock import monotonic
-from holdfast.config.model import PRIMARY
+from holdfast.config.sections import PRIMARY
 from holdfast.events.fields import path_probe
 from holdfast.timing import PROFILES
 from holdfast.wire import Begun, GroupRequest, Refused

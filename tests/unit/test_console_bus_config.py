@@ -36,13 +36,13 @@ def test_every_user_has_its_own_grant() -> None:
     inboxes = [inbox(user) for user in users(CLUSTER)]
     assert len(set(inboxes)) == len(inboxes)
     for user in users(CLUSTER):
-        mine = [one for one in grant(user).subscribe if one.startswith("_INBOX")]
+        mine = [one for one in grant(CLUSTER, user).subscribe if one.startswith("_INBOX")]
         assert mine == ([] if user == "reader" else [f"{inbox(user)}.>"])
 
 
 def test_nobody_may_everything() -> None:
     for user in users(CLUSTER):
-        allowed = grant(user)
+        allowed = grant(CLUSTER, user)
         for subject in [*allowed.publish, *allowed.subscribe]:
             assert subject not in (">", "*")
             assert not subject.startswith(("*", "$SYS", "$JS.API.>", "_INBOX.>", "_INBOX_*"))
@@ -51,7 +51,7 @@ def test_nobody_may_everything() -> None:
 
 def test_orders_come_from_deciders_and_pulses_from_their_node() -> None:
     def may_publish(subject: str) -> set[str]:
-        return {user for user in users(CLUSTER) if subject in grant(user).publish}
+        return {user for user in users(CLUSTER) if subject in grant(CLUSTER, user).publish}
 
     assert may_publish("ha.commands.*.recovery") == {
         f"failover_decider@{p}" for p in CLUSTER.places()
@@ -61,8 +61,8 @@ def test_orders_come_from_deciders_and_pulses_from_their_node() -> None:
     assert {user.partition("@")[2] for user in may_publish("ha.pulse.alpha")} == {"alpha"}
     assert may_publish("$KV.ha_ownership.*") == {f"failover_decider@{p}" for p in CLUSTER.places()}
     assert may_publish("ha.admin.*") == {"operator"}
-    assert grant("reader").publish == []
-    assert grant("reader").subscribe == ["ha.events.*"]
+    assert grant(CLUSTER, "reader").publish == []
+    assert grant(CLUSTER, "reader").subscribe == ["ha.events.*"]
 
 
 def test_the_routes_secret_is_only_in_its_own_file() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.config.check import problems
 from holdfast.config.fit import misfits
-from holdfast.config.generate import PAGE, reference
+from holdfast.config.generate import PAGE, TAGS, reference
 from holdfast.config.meanings import MEANINGS
 from holdfast.config.model import ClusterFile
 from holdfast.timing import PROFILES
@@ -29,7 +29,7 @@ def test_the_reference_of_the_cluster_file_is_fresh() -> None:
 def test_every_key_has_a_meaning_and_no_meaning_is_left_over() -> None:
     definitions = msgspec.json.schema(ClusterFile)["$defs"]
     keys = {
-        name: set(definition["properties"]) - {"kind"}
+        name: set(definition["properties"]) - set(TAGS)
         for name, definition in definitions.items()
         if "properties" in definition
     }

@@ -8,7 +8,8 @@ import pytest
 from cryptography import x509
 
 from holdfast.config.check import problems
-from holdfast.config.model import PRIMARY, ClusterFile
+from holdfast.config.model import ClusterFile
+from holdfast.config.sections import PRIMARY
 from holdfast.console import credentials
 from holdfast.console.bus_config import ROUTES_FILE, render, render_routes
 from holdfast.console.launcher.errors import LaunchError
@@ -163,10 +164,11 @@ def test_places_on_one_machine_need_ports_of_their_own() -> None:
 
 
 def test_pulses_over_a_path_come_from_their_node_and_are_heard_where_they_were_sent() -> None:
+    made = single()
     for service in ("monitor", "recovery"):
-        assert "ha.pulse.alpha.*.*" in grant(f"{service}@alpha").publish
+        assert "ha.pulse.alpha.*.*" in grant(made, f"{service}@alpha").publish
     for user in ("monitor@beta", "failover_decider@beta"):
-        assert "ha.pulse.*.beta.*" in grant(user).subscribe
+        assert "ha.pulse.*.beta.*" in grant(made, user).subscribe
 
 
 # --- pulses that come more than once -------------------------------------------------------------

@@ -67,7 +67,7 @@ def render(
         "authorization {",
         "  timeout: 2",
         "  users: [",
-        *(line for user in users(cluster) for line in _user(user, public_keys)),
+        *(line for user in users(cluster) for line in _user(cluster, user, public_keys)),
         "  ]",
         "}",
     ]
@@ -135,12 +135,12 @@ def quote(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _user(user: str, public_keys: Mapping[str, str]) -> list[str]:
+def _user(cluster: ClusterFile, user: str, public_keys: Mapping[str, str]) -> list[str]:
     if user not in public_keys:
         raise HoldfastError(
             "has no key", place=f"bus user {user}", cure="run `holdfast init` for this cluster file"
         )
-    allowed = grant(user)
+    allowed = grant(cluster, user)
     answers = '        allow_responses: { max: 1, expires: "30s" }'
     return [
         f"    # {user}",

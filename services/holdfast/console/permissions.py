@@ -4,12 +4,14 @@ import msgspec
 
 from holdfast import subjects
 from holdfast.config.model import ClusterFile
+from holdfast.config.volume_check import replicated
 
 NODE_SERVICES = ("monitor", "recovery", "storage_replication", "failover_decider", "notifier")
 WITNESS_SERVICES = ("failover_decider", "notifier")
 PEOPLE = ("operator", "reader")
 
 OWNERSHIP_STREAM = f"KV_{subjects.OWNERSHIP_BUCKET}"
+VOLUMES_STREAM = f"KV_{subjects.VOLUMES_BUCKET}"
 NOTIFIER_CONSUMER = "notifier"
 
 
@@ -40,12 +42,16 @@ def inbox(user: str) -> str:
     return f"_INBOX_{service}_{place or service}"
 
 
-def grant(user: str) -> Grant:
+def grant(cluster: ClusterFile, user: str) -> Grant:
     """The permissions of one user of `users`."""
     if user == "reader":
         return Grant(subscribe=[subjects.EVENTS])
     service, _, place = user.partition("@")
     granted = _GRANTS[service](place)
+    if service == "storage_replication":
+        granted = msgspec.structs.replace(
+            granted, publish=[*granted.publish, *_volume_records(cluster, place)]
+        )
     return msgspec.structs.replace(granted, subscribe=[*granted.subscribe, f"{inbox(user)}.>"])
 
 
@@ -79,9 +85,22 @@ def _recovery(node: str) -> Grant:
 def _storage_replication(node: str) -> Grant:
     return Grant(
         publish=[subjects.EVENTS, subjects.pulse(node)],
-        subscribe=[subjects.command(node, "storage_replication")],
+        subscribe=[
+            subjects.command(node, "storage_replication"),
+            subjects.storage_admin(node),
+        ],
         answers=True,
     )
+
+
+def _volume_records(cluster: ClusterFile, node: str) -> list[str]:
+    """Changing the records of the volumes of which the node has a copy, and watching them."""
+    keys = [
+        f"$KV.{subjects.VOLUMES_BUCKET}.{name}"
+        for name, volume in replicated(cluster).items()
+        if node in volume.members
+    ]
+    return [*keys, f"$JS.API.CONSUMER.CREATE.{VOLUMES_STREAM}.>"] if keys else []
 
 
 def _failover_decider(place: str) -> Grant:
@@ -94,6 +113,7 @@ def _failover_decider(place: str) -> Grant:
             f"$JS.API.CONSUMER.CREATE.{OWNERSHIP_STREAM}.>",
             *_administer(subjects.EVENT_STREAM),
             *_administer(OWNERSHIP_STREAM),
+            *_administer(VOLUMES_STREAM),
         ],
         subscribe=[
             subjects.PULSES,
@@ -129,6 +149,7 @@ def _operator(_: str) -> Grant:
             subjects.admin("*"),
             *_lead(stream),
             *_lead(OWNERSHIP_STREAM),
+            *_lead(VOLUMES_STREAM),
             *_consume(stream),
         ],
         subscribe=[subjects.EVENTS, subjects.PULSES],

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from holdfast import clock
-from holdfast.config.model import Volume
+from holdfast.config.volumes import DirectoryVolume
 from holdfast.errors import HoldfastError
 from holdfast.events import EventData
 from holdfast.events.storage import VolumeActivated, VolumeRefused, VolumeReleased
@@ -25,7 +25,7 @@ class Keeper:
     """A configured volume on this node. `emit` records an event caused by an order."""
 
     def __init__(
-        self, volume: str, config: Volume, driver: Driver, memory: Memory, emit: Emit
+        self, volume: str, config: DirectoryVolume, driver: Driver, memory: Memory, emit: Emit
     ) -> None:
         self.volume, self.config = volume, config
         self._driver, self._memory, self._emit = driver, memory, emit

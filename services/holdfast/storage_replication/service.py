@@ -6,13 +6,12 @@ import logging
 
 from holdfast import clock, subjects
 from holdfast.bus import BusError
-from holdfast.config.model import Volume
+from holdfast.config.volumes import DirectoryVolume
 from holdfast.errors import HoldfastError
 from holdfast.events import EventData
 from holdfast.events.fields import volume_entity
 from holdfast.ids import uuid7
 from holdfast.service import Runtime
-from holdfast.storage_replication.drivers.base import Driver
 from holdfast.storage_replication.drivers.directory import DirectoryDriver
 from holdfast.storage_replication.keeper import Keeper
 from holdfast.storage_replication.memory import Memory
@@ -46,8 +45,9 @@ class Storage:
         self._subject = subjects.command(rt.place, "storage_replication")
         memory = Memory(rt.state)
         self._keepers = {
-            name: Keeper(name, config, _driver(config, rt.place), memory, self._emit)
+            name: Keeper(name, config, DirectoryDriver(config.path, rt.place), memory, self._emit)
             for name, config in rt.cluster.volumes.items()
+            if isinstance(config, DirectoryVolume)
         }
         self._signals = Signals(rt.place)
         self._changed = asyncio.Event()
@@ -137,9 +137,3 @@ class Storage:
             incident=order.incident or None,
             cause=order.cause or None,
         )
-
-
-def _driver(config: Volume, node: str) -> Driver:
-    match config.driver:
-        case "directory":
-            return DirectoryDriver(config.path, node)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from holdfast.config import networks
+from holdfast.config import networks, volume_check
 from holdfast.config.circle import circle
 from holdfast.config.fencing import fencing_problems
 from holdfast.config.model import (
@@ -33,6 +33,7 @@ def problems(cluster: ClusterFile) -> list[Problem]:
         *fencing_problems(cluster),
         *_paths(cluster),
         *_volume_users(cluster),
+        *volume_check.problems(cluster),
         *_notifications(cluster),
         *policy_problems(cluster),
         *(
@@ -94,7 +95,7 @@ def _voters(cluster: ClusterFile) -> Iterator[Problem]:
 
 def _paths(cluster: ClusterFile) -> Iterator[Problem]:
     """Services do not share a working folder, so a relative path would mean several."""
-    named = [(f"volumes.{name}.path", volume.path) for name, volume in cluster.volumes.items()]
+    named = list(volume_check.paths(cluster))
     named += secret_files(cluster)
     named += [
         (f"groups.{group_name}.resources.{name}.directory", resource.directory)

@@ -76,9 +76,9 @@ def _choose(value: Any, kind: Any) -> Any:
 
 def _problem(error: msgspec.ValidationError, kind: Any, key: str) -> Problem:
     text = str(error).partition(" - at ")[0]
-    tags = _tags(kind)
-    if tags and ("`kind`" in text or "Invalid value" in text):
-        return _wrong_kind(text, tags, key)
+    tags, field = _tags(kind), _tag_field(kind)
+    if tags and (f"`{field}`" in text or "Invalid value" in text):
+        return _wrong_kind(text, tags, field, key)
     if kind == Name:
         return Problem(key=key, problem="not a name", cure=_NAME_CURE)
     choices = _choices(kind)
@@ -89,13 +89,13 @@ def _problem(error: msgspec.ValidationError, kind: Any, key: str) -> Problem:
     return Problem(key=key, problem=_plain(text), cure=_CURES.get(key) or _give(text))
 
 
-def _wrong_kind(text: str, tags: list[str], key: str) -> Problem:
+def _wrong_kind(text: str, tags: list[str], field: str, key: str) -> Problem:
     found = re.search(r"Invalid value '(.*)'", text)
     if found is None:
-        cure = f"add `kind`, one of: {', '.join(tags)}"
-        return Problem(key=_join(key, "kind"), problem="missing or not text", cure=cure)
-    problem = f"there is no kind `{found[1]}`"
-    return Problem(key=_join(key, "kind"), problem=problem, cure=did_you_mean(found[1], tags))
+        cure = f"add `{field}`, one of: {', '.join(tags)}"
+        return Problem(key=_join(key, field), problem="missing or not text", cure=cure)
+    problem = f"there is no {field} `{found[1]}`"
+    return Problem(key=_join(key, field), problem=problem, cure=did_you_mean(found[1], tags))
 
 
 def _plain(text: str) -> str:
@@ -108,10 +108,18 @@ def _give(text: str) -> str:
 
 
 def _tags(kind: Any) -> list[str]:
+    return [str(config.tag) for config in _tagged(kind)]
+
+
+def _tag_field(kind: Any) -> str:
+    return next((str(config.tag_field) for config in _tagged(kind)), "")
+
+
+def _tagged(kind: Any) -> list[Any]:
     kind = _bare(kind)
     members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     configs = [getattr(member, "__struct_config__", None) for member in members]
-    return [str(config.tag) for config in configs if config is not None and config.tag]
+    return [config for config in configs if config is not None and config.tag]
 
 
 def _choices(kind: Any) -> list[str]:

@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 
-from holdfast.config import model
+from holdfast.config import model, volumes
 from holdfast.config.meanings import MEANINGS
 from holdfast.field_table import Cells, Schema, cells, choices, row
 
 PAGE = "configuration.md"
+TAGS = ("kind", "driver")
+"""Keys that choose between types, and are told in the titles."""
 _HEAD = """# The cluster file
 
 One TOML file per cluster, the same on every place. `holdfast config check FILE` names every
@@ -44,7 +46,7 @@ def write(docs: Path) -> Path:
 
 def _section(name: str, definition: Schema, definitions: dict[str, Schema]) -> str:
     lines = [f"## {_title(name)}", "", _summary(name), ""]
-    fields = {key: one for key, one in definition["properties"].items() if key != "kind"}
+    fields = {key: one for key, one in definition["properties"].items() if key not in TAGS}
     if fields:
         lines += ["| key | type | bounds | default | meaning |", "|---|---|---|---|---|"]
     for key, field in fields.items():
@@ -58,17 +60,23 @@ def _section(name: str, definition: Schema, definitions: dict[str, Schema]) -> s
 
 def _title(name: str) -> str:
     """`Resource of kind process`, or the table's own name where the docstring begins with it."""
-    kind: type[msgspec.Struct] = getattr(model, name)
-    if tag := kind.__struct_config__.tag:
-        return f"{re.findall('[A-Z][a-z]+', name)[-1]} of kind {tag}"
+    kind = _struct(name)
+    config = kind.__struct_config__
+    if config.tag:
+        return f"{re.findall('[A-Z][a-z]+', name)[-1]} of {config.tag_field} {config.tag}"
     named = re.match(r"`(.+?)`", kind.__doc__ or "")
     return f"`{named[1]}`" if named else "The file"
 
 
 def _summary(name: str) -> str:
-    text = " ".join((getattr(model, name).__doc__ or "").split())
-    said = re.sub(r"^`.+?`( of a resource)?: ", "", text)
+    text = " ".join((_struct(name).__doc__ or "").split())
+    said = re.sub(r"^`.+?`( of an? [a-z ]+)?: ", "", text)
     return said[0].upper() + said[1:]
+
+
+def _struct(name: str) -> type[msgspec.Struct]:
+    kind: type[msgspec.Struct] = getattr(model, name, None) or getattr(volumes, name)
+    return kind
 
 
 def _refer(name: str, definition: Schema) -> Cells:

@@ -78,8 +78,27 @@ MEANINGS: dict[str, dict[str, str]] = {
         "timeout": "seconds, at most `ttl` less `margin` and `renew_every` "
         "([profiles](tuning.md)), which is the default",
     },
-    "Volume": {
-        "driver": "",
+    "ReplicatedVolume": {
+        "size": "of the volume, as `20GiB`; to grow it, raise this, then `holdfast volume resize`",
+        "members": "the nodes that keep a copy, by name",
+        "mode": "`sync`: acknowledged when every in-sync member has it; `async`: when the primary "
+        "has it, in order and within `max_lag` elsewhere",
+        "max_lag": "of async: what a failover may lose by itself; without it only an operator "
+        "may accept a loss",
+        "on_full": "of async, when a member is over its bound: resync it later (`bitmap`), "
+        "or let writes wait for it (`hold`)",
+        "member_timeout": "seconds of silence after which a member is taken out",
+    },
+    "VolumeMember": {
+        "path": "a raw file, made if it is missing, or a block device",
+        "port": "where this node's data path listens for the others",
+        "network": "the network of that port",
+        "socket": "where clients on this node find the volume (NBD); default "
+        "`<state>/storage_replication/<volume>/nbd.sock`",
+        "nbd_port": "also serve it over TCP, with TLS unless the address is a loopback one",
+    },
+    "MaxLag": {"bytes": "written and not there yet", "seconds": "age of the oldest such write"},
+    "DirectoryVolume": {
         "path": "the folder, the same on every node",
         "probe_interval": "seconds between two writes that test the volume while it is used",
         "probe_deadline": "seconds after which such a write counts as failed",

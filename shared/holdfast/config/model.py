@@ -3,25 +3,17 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from holdfast.config.policy import GroupPolicy, Load, Period
+from holdfast.config.sections import PRIMARY, Port, Positive, Section
+from holdfast.config.volumes import Volume
 from holdfast.events.fields import Name
 
-Positive = Annotated[float, Meta(gt=0, le=86_400)]
-Port = Annotated[int, Meta(ge=1, le=65_535)]
 Address = Annotated[str, Meta(min_length=1, max_length=253)]
 
-PRIMARY = "primary"
-"""The name of the network of `address`, which needs no section."""
 
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every section: an unknown key is an error."""
-
-
-class _Kind(_Section, frozen=True, kw_only=True, tag_field="kind"):
+class _Kind(Section, frozen=True, kw_only=True, tag_field="kind"):
     """Base of every section whose `kind` chooses between types."""
 
 
@@ -33,7 +25,7 @@ class Profile(StrEnum):
     TOLERANT = "tolerant"
 
 
-class Cluster(_Section, frozen=True, kw_only=True):
+class Cluster(Section, frozen=True, kw_only=True):
     """`[cluster]`: identity, voters, timing and the fencing the operator insists on."""
 
     name: Name
@@ -45,7 +37,7 @@ class Cluster(_Section, frozen=True, kw_only=True):
     fence_window: Positive = 60.0
 
 
-class FenceDevice(_Section, frozen=True, kw_only=True):
+class FenceDevice(Section, frozen=True, kw_only=True):
     """`[[nodes.<n>.fence]]`: one fence agent that can cut this node's power.
 
     `options` go to the agent on standard input; `secret_file` holds further `key=value` lines.
@@ -59,7 +51,7 @@ class FenceDevice(_Section, frozen=True, kw_only=True):
     timeout: Positive = 20.0
 
 
-class Watchdog(_Section, frozen=True, kw_only=True):
+class Watchdog(Section, frozen=True, kw_only=True):
     """`[nodes.<n>.watchdog]`: resets this node when its hands do not renew their lease in time.
 
     `device` is a character device of Linux' watchdog interface, or the socket of a simulated one.
@@ -69,7 +61,7 @@ class Watchdog(_Section, frozen=True, kw_only=True):
     timeout: Annotated[int, Meta(ge=1, le=60)] | None = None
 
 
-class Bus(_Section, frozen=True, kw_only=True):
+class Bus(Section, frozen=True, kw_only=True):
     """`[nodes.<n>.bus]`: where this place's nats-server listens."""
 
     client_port: Port = 4222
@@ -77,14 +69,14 @@ class Bus(_Section, frozen=True, kw_only=True):
     monitor_port: Port = 8222
 
 
-class Network(_Section, frozen=True, kw_only=True):
+class Network(Section, frozen=True, kw_only=True):
     """`[networks.<n>]`: one more network that joins all places, beside that of `address`.
 
     It has no keys: each place gives its address in it under `addresses`.
     """
 
 
-class _Place(_Section, frozen=True, kw_only=True):
+class _Place(Section, frozen=True, kw_only=True):
     """What nodes and witnesses have."""
 
     address: Address
@@ -125,15 +117,6 @@ class Witness(_Place, frozen=True, kw_only=True):
     """`[witnesses.<n>]`: a place with a vote and no workload."""
 
 
-class Volume(_Section, frozen=True, kw_only=True):
-    """`[volumes.<v>]`: `directory` is one folder that every node reaches (NFS, or one machine)."""
-
-    driver: Literal["directory"]
-    path: Annotated[str, Meta(min_length=1, max_length=400)]
-    probe_interval: Positive = 5.0
-    probe_deadline: Positive = 3.0
-
-
 class ProcessCheck(_Kind, frozen=True, kw_only=True, tag="process"):
     """The process lives; seen through its pidfd at the moment it ends, never polled."""
 
@@ -169,7 +152,7 @@ class CommandCheck(_Kind, frozen=True, kw_only=True, tag="command"):
 Check = ProcessCheck | TcpCheck | HttpCheck | CommandCheck
 
 
-class LocalRecovery(_Section, frozen=True, kw_only=True):
+class LocalRecovery(Section, frozen=True, kw_only=True):
     """`recovery = {...}` of a resource: restarts here before the group moves. 0 attempts: none."""
 
     attempts: Annotated[int, Meta(ge=0, le=100)] = 3
@@ -230,14 +213,14 @@ class VolumeResource(_Resource, frozen=True, kw_only=True, tag="volume"):
 Resource = ProcessResource | CommandResource | VolumeResource
 
 
-class Group(GroupPolicy, _Section, frozen=True, kw_only=True):
+class Group(GroupPolicy, Section, frozen=True, kw_only=True):
     """`[groups.<g>]`: resources that live together on one node, in order of preference."""
 
     nodes: Annotated[list[Name], Meta(min_length=1, max_length=15)]
     resources: Annotated[dict[Name, Resource], Meta(min_length=1, max_length=32)]
 
 
-class Thresholds(_Section, frozen=True, kw_only=True):
+class Thresholds(Section, frozen=True, kw_only=True):
     """`[monitor]`: when the host's own layers count as degraded, in percent."""
 
     interval: Positive = 2.0
@@ -264,26 +247,26 @@ class WebhookChannel(_Kind, frozen=True, kw_only=True, tag="webhook"):
 Channel = LogChannel | WebhookChannel
 
 
-class Notifications(_Section, frozen=True, kw_only=True):
+class Notifications(Section, frozen=True, kw_only=True):
     """`[notifications]`: which events go where. `events` are event names; empty: the notable."""
 
     channels: Annotated[dict[Name, Channel], Meta(max_length=16)] = {}
     events: Annotated[list[Name], Meta(max_length=64)] = []
 
 
-class Telemetry(_Section, frozen=True, kw_only=True):
+class Telemetry(Section, frozen=True, kw_only=True):
     """`[telemetry]`: OTLP over HTTP; off unless an endpoint is given."""
 
     endpoint: Annotated[str, Meta(pattern=r"^https?://", max_length=400)] | None = None
 
 
-class Audit(_Section, frozen=True, kw_only=True):
+class Audit(Section, frozen=True, kw_only=True):
     """`[audit]`: what every decider keeps for `holdfast audit replay`."""
 
     inputs_megabytes: Annotated[int, Meta(ge=0, le=65_536)] = 256
 
 
-class ClusterFile(_Section, frozen=True, kw_only=True):
+class ClusterFile(Section, frozen=True, kw_only=True):
     """The whole file."""
 
     cluster: Cluster

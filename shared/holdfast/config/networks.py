@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from holdfast.config.model import PRIMARY, ClusterFile, Node, Witness
+from holdfast.config.model import ClusterFile, Node, Witness
 from holdfast.config.problem import Problem, did_you_mean
+from holdfast.config.sections import PRIMARY
 
 
 def problems(cluster: ClusterFile) -> Iterator[Problem]:

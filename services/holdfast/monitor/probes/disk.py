@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from holdfast.config.model import ClusterFile
+from holdfast.config.volumes import DirectoryVolume
 from holdfast.events.fields import Layer, volume_entity
 from holdfast.monitor.observation import Subject
 from holdfast.monitor.probes.base import Probe, ProbeUnavailable
@@ -16,7 +17,7 @@ STATE_DEADLINE = 3.0
 
 
 def probes(node: str, cluster: ClusterFile, state: Path) -> list[Probe]:
-    """One probe for the state folder, one for the path of each volume."""
+    """One probe for the state folder, one for each volume's folder, or that of its member here."""
     level, interval = cluster.monitor.disk_free_degraded, cluster.monitor.interval
     threshold = Threshold.below(level)
     found: list[Probe] = [
@@ -26,7 +27,13 @@ def probes(node: str, cluster: ClusterFile, state: Path) -> list[Probe]:
     ]
     for name, volume in cluster.volumes.items():
         subject = Subject(entity=volume_entity(name), node=node, layer=Layer.STORAGE, probe="disk")
-        measure = _Measure(Path(volume.path), volume.probe_deadline, level)
+        if isinstance(volume, DirectoryVolume):
+            measure = _Measure(Path(volume.path), volume.probe_deadline, level)
+        elif node in volume.members:
+            folder = Path(volume.members[node].path).parent
+            measure = _Measure(folder, STATE_DEADLINE, level)
+        else:
+            continue
         found.append(SamplingProbe(subject, threshold, interval, measure))
     return found
 
