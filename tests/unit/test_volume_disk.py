@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.storage_replication.disk.activity import ActivityLog
 from holdfast.storage_replication.disk.bitmap import BITS_PER_PAGE, PAGE, Bitmap, pages_for
 from holdfast.storage_replication.disk.errors import DiskRefused
 from holdfast.storage_replication.disk.files import FolderStore
@@ -134,6 +135,30 @@ def test_a_rotten_page_counts_as_all_set(bit: int) -> None:
     assert again.damaged == 1
     expected = range(BITS_PER_PAGE) if bit < PAGE * 8 else range(BITS_PER_PAGE, count)
     assert list(again) == list(expected)
+
+
+def test_an_extent_that_somebody_was_promised_does_not_become_inactive() -> None:
+    """One is active, another is being made so, and all agree on both: the write comes after."""
+    loop = Loop(0)
+    file = SimFile(Power(loop), PAGE)
+    bits = Bitmap(file, 100, "x")
+    bits.fill(False)
+    log = ActivityLog(bits, 0, lambda error: pytest.fail(str(error)))
+    told: list[str] = []
+    log.activate([1], lambda: told.append("1"))
+    loop.run(1.0)
+    log.activate([2], lambda: told.append("2"))
+    log.activate([1, 3], lambda: told.append("1 and 3"))
+    log.clean(1000)
+    loop.run(2.0)
+    assert told == ["1", "2", "1 and 3"]
+    assert {1, 3} <= set(log.active)
+    log.activate([4], lambda: None)
+    loop.run(3.0)
+    file.lose_power()
+    again = Bitmap(file, 100, "x")
+    again.load()
+    assert {1, 3} <= set(again)
 
 
 def test_pages_of_another_volume_are_not_believed() -> None:

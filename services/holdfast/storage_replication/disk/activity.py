@@ -22,7 +22,7 @@ class ActivityLog:
         self._waiting: list[tuple[list[int], Callable[[], None]]] = []
         self._next: list[tuple[list[int], Callable[[], None]]] = []
         self._entering: set[int] = set()
-        self._saving = False
+        self._batch: list[tuple[list[int], Callable[[], None]]] = []
 
     @property
     def pressed(self) -> bool:
@@ -39,7 +39,9 @@ class ActivityLog:
 
     def clean(self, seq: int) -> None:
         """All members agree, durably, on what was written up to `seq`."""
-        for extent in [e for e, last in self.active.items() if last <= seq]:
+        # Somebody was promised these, and is told when the disk has them.
+        kept = {extent for extents, _ in (*self._batch, *self._next) for extent in extents}
+        for extent in [e for e, last in self.active.items() if last <= seq and e not in kept]:
             del self.active[extent]
             self.bits.clear(extent)
         self._admit()
@@ -80,22 +82,20 @@ class ActivityLog:
         self._save()
 
     def _save(self) -> None:
-        if self._saving or not self._next:
-            return
-        batch, self._next = self._next, []
-        self._saving = True
-        self.bits.save(lambda error: self._saved(batch, error))
+        if not self._batch and self._next:
+            self._batch, self._next = self._next, []
+            self.bits.save(self._saved)
 
-    def _saved(self, batch: list[tuple[list[int], Callable[[], None]]], error: int) -> None:
-        self._saving = False
+    def _saved(self, error: int) -> None:
         if error:
             self._failed(error)
-            for _, then in batch:
-                then()
-            return
-        for extents, then in batch:
-            for extent in extents:
-                self._entering.discard(extent)
-                self.active.setdefault(extent, 0)
-            then()
-        self._save()
+        else:
+            for extents, _ in self._batch:
+                for extent in extents:
+                    self._entering.discard(extent)
+                    self.active.setdefault(extent, 0)
+        # Who has not been told yet stays in the batch: whoever is told first may clean.
+        while self._batch:
+            self._batch.pop(0)[1]()
+        if not error:
+            self._save()
