@@ -101,6 +101,14 @@ class Client:
         """The errno."""
         return self.call(Command.WRITE, offset, data=data, flags=flags)[0]
 
+    def send_write(self, offset: int, data: bytes) -> None:
+        """`reply` waits for its end."""
+        self.sock.sendall(request(Command.WRITE, offset, len(data)) + data)
+
+    def reply(self) -> int:
+        """The errno of what was sent. Raises EOFError, OSError."""
+        return reply(self.sock, 0, 0)[0]
+
     def read(self, offset: int, length: int) -> bytes:
         """What is there."""
         error, data = self.call(Command.READ, offset, length)

@@ -88,6 +88,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class Promote(Order, frozen=True, kw_only=True, tag="promote"):
     """Be the primary. The record says so already, durably; the fields are what it says.
 
+    An in-sync member that is `State.intact` must be preferred to one that is not: the latter may
+    have lost, with its power, what was acknowledged and not flushed.
+
     Done: NBD is served. At an epoch at which it is the primary already, nothing changes. At a
     higher one its clients are disconnected and come back. Failed: it is not the primary.
     """
@@ -282,6 +285,8 @@ class State(Message, frozen=True, kw_only=True, tag="state"):
     """Bytes per second that resyncs may compare."""
     clients: int = 0
     """NBD connections."""
+    nbd_port: int = 0
+    """For NBD clients on TCP; 0: none is served."""
     port: int
     """At which it listens for other members."""
     connected: bool = False

@@ -114,6 +114,15 @@ class RawFile:
             offset = data
         return found[:MAX_EXTENTS]
 
+    def grow(self, size: int) -> None:
+        """At least `size` bytes, durably. A device must have them already. Raises OSError."""
+        if not self._device and size > self.size:
+            os.ftruncate(self._fd, size)
+            os.fsync(self._fd)
+        self.size = os.lseek(self._fd, 0, os.SEEK_END)
+        if self.size < size:
+            raise OSError(errno.ENOSPC, f"{self.path} has {self.size} bytes: enlarge it first")
+
     def sync(self, done: Done) -> None:
         """Durable when done; several calls share one fdatasync; a failure is for good."""
         self._flusher.sync(done)

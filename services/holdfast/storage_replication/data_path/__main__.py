@@ -9,8 +9,8 @@ import uvloop
 
 from holdfast.arguments import OneLine
 from holdfast.errors import HoldfastError
+from holdfast.storage_replication.data_path import member, process
 from holdfast.storage_replication.data_path.arguments import parse
-from holdfast.storage_replication.data_path.process import serve
 
 
 def main() -> int:
@@ -22,7 +22,9 @@ def main() -> int:
     logging.basicConfig(level=os.environ.get("HOLDFAST_LOG", "INFO"), handlers=[handler])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings))
+            if settings.member is not None:
+                return runner.run(member.serve(settings))
+            return runner.run(process.serve(settings))
     except HoldfastError as error:
         sys.stderr.write(f"data_path: {error}\n")
         return 2

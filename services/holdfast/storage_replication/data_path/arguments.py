@@ -7,6 +7,18 @@ from pathlib import Path
 import msgspec
 
 
+class MemberSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a replicated volume's member. At the first start they make it; later they must fit."""
+
+    folder: Path
+    member: str
+    uuid: str
+    size: int
+    listen: tuple[str, int]
+    undo_limit: int = 0
+    """Bytes; 0: enough for all of the volume."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One volume, what it is on, and where clients find it."""
 
@@ -16,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unix: Path | None = None
     tcp: tuple[str, int] | None = None
     secrets: Path | None = None
+    member: MemberSettings | None = None
+    """None: the volume has no replicas."""
 
 
 def parse(given: list[str] | None = None) -> Settings:
@@ -32,6 +46,13 @@ def parse(given: list[str] | None = None) -> Settings:
     parser.add_argument(
         "--secrets", type=Path, metavar="DIR", help="the place's folder: TLS on TCP"
     )
+    replicated = parser.add_argument_group("a member of a replicated volume")
+    replicated.add_argument("--folder", type=Path, help="its own files, and control.sock")
+    replicated.add_argument("--member", metavar="NODE", help="its name")
+    replicated.add_argument("--uuid", help="the volume's")
+    replicated.add_argument("--size", type=_size, help="the volume's, in bytes, at the first start")
+    replicated.add_argument("--listen", type=_address, metavar="HOST:PORT", help="for members")
+    replicated.add_argument("--undo-limit", type=int, default=0, metavar="BYTES")
     found = parser.parse_args(given)
     if found.unix is None and found.tcp is None:
         parser.error("at least one of --unix and --tcp is needed")
@@ -44,7 +65,34 @@ def parse(given: list[str] | None = None) -> Settings:
         unix=found.unix,
         tcp=found.tcp,
         secrets=found.secrets,
+        member=_member(parser, found),
     )
+
+
+def _member(parser: argparse.ArgumentParser, found: argparse.Namespace) -> MemberSettings | None:
+    wanted = (found.folder, found.member, found.uuid, found.size, found.listen)
+    if not any(wanted):
+        return None
+    if not all(wanted):
+        parser.error("a member needs --folder, --member, --uuid, --size and --listen")
+    if found.read_only:
+        parser.error("--read-only is for volumes without replicas")
+    if not found.secrets and not _is_loopback(found.listen[0]):
+        parser.error("--listen needs --secrets, except on a loopback address")
+    return MemberSettings(
+        folder=found.folder,
+        member=found.member,
+        uuid=found.uuid,
+        size=found.size,
+        listen=found.listen,
+        undo_limit=found.undo_limit,
+    )
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) == 0 or int(text) % 512:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a multiple of 512")
+    return int(text)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from holdfast.storage_replication.files import replace_durably
+from holdfast.storage_replication.files import replace_durably, sync_folder
 from holdfast.storage_replication.interfaces import BlockFile
 
 
@@ -36,17 +36,10 @@ class FolderStore:
             os.fsync(fd)
         finally:
             os.close(fd)
-        self._sync_folder()
+        sync_folder(self._folder)
         return self._open_file(path)
 
     def remove(self, name: str) -> None:
         """Gone for good on return, also if it was not there."""
         (self._folder / name).unlink(missing_ok=True)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_folder(self._folder)

@@ -68,17 +68,17 @@ class Growth:
             raise ChangeRefused(
                 f"it has {primary.size} bytes", place="volume size", cure="ask for more"
             )
-        self._primary, self._size, self._done = primary, size, done
+        self._primary, self.size, self._done = primary, size, done
         self._enlarge = enlarge
         self.ended = False
 
     def tick(self) -> None:
         """About ten times a second."""
         primary = self._primary
-        small = [p for p in primary.members.peers.values() if p.size < self._size]
+        small = [p for p in primary.members.peers.values() if p.size < self.size]
         for peer in small:
             if peer.phase in FED:
-                primary.stream.send(peer, Kind.RESIZE, offset=self._size)
+                primary.stream.send(peer, Kind.RESIZE, offset=self.size)
         if self.ended or any(peer.counts for peer in small):
             return
         self.ended = True
@@ -90,12 +90,12 @@ class Growth:
     def _grow(self) -> None:
         primary, disk = self._primary, self._primary.disk
         old = primary.size
-        if disk.file.size < self._size:
-            self._enlarge(self._size)
-        disk.grow(self._size)
+        if disk.file.size < self.size:
+            self._enlarge(self.size)
+        disk.grow(self.size)
         for peer in primary.members.peers.values():
             disk.grow_map(peer.name, peer.dirty)
             if peer.resync is not None:
-                peer.resync.size = self._size
+                peer.resync.size = self.size
         # A device may hold anything there; on files this costs nothing.
-        primary.zero(old, self._size - old, True, False, self._done)
+        primary.zero(old, self.size - old, True, False, self._done)

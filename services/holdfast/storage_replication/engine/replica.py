@@ -42,6 +42,11 @@ class Replica:
         self._applied = self._told = 0
         disk.on_failure = self._failed
 
+    @property
+    def followed(self) -> str:
+        """Whom it is connected to; empty: nobody."""
+        return self.disk.superblock.primary if self._link is not None else ""
+
     def frame_received(self, link: Link, frame: Frame, payload: bytes) -> None:
         """In the order of arrival; `acknowledge` comes after each batch."""
         if self.disk.failed:

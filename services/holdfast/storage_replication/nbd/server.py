@@ -8,6 +8,8 @@ import socket
 import ssl
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication.interfaces import Volume
 from holdfast.storage_replication.nbd.connection import Connection
@@ -44,7 +46,7 @@ class Server:
 
         A socket that nobody listens at is replaced.
         """
-        sock = _unix_socket(path)
+        sock = unix_socket(path)
         loop = asyncio.get_running_loop()
         server = await loop.create_unix_server(
             lambda: self._client(None), sock=sock, backlog=BACKLOG
@@ -69,9 +71,7 @@ class Server:
 
     async def close(self, deadline: float) -> None:
         """Take nobody new, answer what is in flight for up to `deadline` seconds, then close."""
-        self._ending = True
-        for server in self._listening:
-            server.close()
+        self._stop_listening()
         for connection in list(self._connections):
             connection.end()
         try:
@@ -79,8 +79,17 @@ class Server:
                 await self._none_left.wait()
         except TimeoutError:
             _log.warning("%d clients had to be cut off", len(self._connections))
-            for connection in list(self._connections):
-                connection.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """Take nobody new, and cut off whoever is there, unanswered."""
+        self._stop_listening()
+        for connection in list(self._connections):
+            connection.abort()
+
+    def resize(self, size: int) -> None:
+        """Whoever connects from now on is told this size."""
+        self._export = replace(self._export, size=size)
 
     def opened(self, connection: Connection) -> bool:
         """Called by a new connection: whether it may stay."""
@@ -97,11 +106,20 @@ class Server:
         if not self._connections:
             self._none_left.set()
 
+    def _stop_listening(self) -> None:
+        self._ending = True
+        for server in self._listening:
+            server.close()
+
     def _client(self, tls: ssl.SSLContext | None) -> Connection:
         return Connection(self._export, self._volume, self, tls)
 
 
-def _unix_socket(path: Path) -> socket.socket:
+def unix_socket(path: Path) -> socket.socket:
+    """Bound at `path`, for this user only; one that nobody listens at is replaced.
+
+    Raises CannotListen.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _clear(path)

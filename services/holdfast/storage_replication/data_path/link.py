@@ -1,0 +1,136 @@
+"""A connection to another member's data path: bytes between a socket and the engine's frames."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import Any, Protocol, cast
+
+from holdfast.storage_replication.engine.frames import Frame, FrameError, Parser
+
+BUFFER = 256 << 10
+LIMIT = 96 << 20
+"""Bytes that the other side has not taken; more ends the connection. Above `Settings.window`."""
+USER_TIMEOUT_MS = 10_000
+KEEPALIVE_IDLE, KEEPALIVE_EVERY, KEEPALIVE_TRIES = 2, 1, 5
+
+_log = logging.getLogger("holdfast.links")
+
+
+class Ends(Protocol):
+    """Who is told. Nothing comes after `down`."""
+
+    def up(self, link: "LinkConnection") -> None:
+        """It is open, TLS included."""
+        ...
+
+    def frame(self, link: "LinkConnection", frame: Frame, payload: bytes) -> None:
+        """In the order of sending."""
+        ...
+
+    def batch_over(self, link: "LinkConnection") -> None:
+        """After the frames that came together."""
+        ...
+
+    def down(self, link: "LinkConnection") -> None:
+        """It is gone, also after `close`."""
+        ...
+
+
+class LinkConnection(asyncio.BufferedProtocol):
+    """A `Link`. Whatever is wrong with it ends it."""
+
+    def __init__(self, ends: Ends, limit: int = LIMIT) -> None:
+        self._ends = ends
+        self._limit = limit
+        self._parser = Parser()
+        self._buffer = memoryview(bytearray(BUFFER))
+        self._transport: asyncio.Transport
+        self.closed = False
+        self.sent = 0
+        """Bytes given to the transport."""
+
+    # --- called by the transport ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Tune the socket, tell the owner."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no such base
+        _tune(self._transport)
+        self._ends.up(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where input goes."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Input has come."""
+        if self.closed:
+            return
+        try:
+            frames = self._parser.feed(self._buffer[:nbytes])
+        except FrameError as error:
+            _log.warning("a connection of another member is closed: %s", error)
+            self.close()
+            return
+        for frame, payload in frames:
+            if self.closed:
+                return
+            self._ends.frame(self, frame, payload)
+        self._ends.batch_over(self)
+
+    def eof_received(self) -> bool:
+        """Nobody half-closes."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the owner."""
+        self.closed = True
+        self._ends.down(self)
+
+    # --- called by the engine ---
+
+    def send(self, frame: bytes, payload: bytes | memoryview = b"") -> None:
+        """As `Link.send`. What is not taken is bounded: above the limit, the connection ends."""
+        if self.closed:
+            return
+        # One copy, which the transport keeps: the payload's memory is its owner's.
+        self._transport.write(b"".join((frame, payload)) if payload else frame)
+        self.sent += len(frame) + len(payload)
+        if self._transport.get_write_buffer_size() > self._limit:
+            _log.warning("a member takes too little: its connection is closed")
+            self.close()
+
+    def close(self) -> None:
+        """As `Link.close`: at once, what was not sent is dropped."""
+        if not self.closed:
+            self.closed = True
+            self._transport.abort()
+
+    @property
+    def certified(self) -> str | None:
+        """The common name in the other side's certificate; None: there is no TLS."""
+        tls = self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return None
+        return common_name(tls)
+
+
+def common_name(tls: ssl.SSLObject) -> str:
+    """Of the other side's certificate; empty if there is none."""
+    subject: Any = (tls.getpeercert() or {}).get("subject", ())
+    names = (value for part in subject for key, value in part if key == "commonName")
+    return str(next(names, ""))
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    """Small frames go at once; a machine that is gone is noticed although nothing is sent."""
+    sock = transport.get_extra_info("socket")
+    for level, option, value in (
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_EVERY),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_TRIES),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS),
+    ):
+        sock.setsockopt(level, option, value)

@@ -1,0 +1,77 @@
+"""A member's disk at the start of its data path: made if it is new, opened, confirmed."""
+
+import os
+from pathlib import Path
+
+from holdfast.errors import HoldfastError
+from holdfast.storage_replication.blocks.errors import BackingError
+from holdfast.storage_replication.blocks.rawfile import RawFile
+from holdfast.storage_replication.blocks.smallfile import SmallFile
+from holdfast.storage_replication.data_path.arguments import MemberSettings
+from holdfast.storage_replication.data_path.waiting import ended
+from holdfast.storage_replication.disk import superblock as superblocks
+from holdfast.storage_replication.disk.errors import DiskRefused
+from holdfast.storage_replication.disk.files import FolderStore
+from holdfast.storage_replication.disk.geometry import Geometry
+from holdfast.storage_replication.disk.member import MemberDisk, create, open_member
+from holdfast.storage_replication.files import sync_folder
+
+
+def open_disk(path: Path, given: MemberSettings, boot: str) -> tuple[RawFile, MemberDisk]:
+    """Not confirmed yet. Raises HoldfastError."""
+    place = str(given.folder)
+    try:
+        given.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        store = FolderStore(given.folder, SmallFile)
+        new = superblocks.load(store, place) is None
+        if new:
+            # Only then: later, a file that is missing means that its file system is.
+            _make_file(path, given.size)
+        file = RawFile(path)
+        if new:
+            create(
+                store,
+                file,
+                uuid=given.uuid,
+                member=given.member,
+                size=given.size,
+                geometry=Geometry(),
+            )
+        undo = given.undo_limit or file.size + file.size // 100 + (1 << 20)
+        disk = open_member(store, file, place=place, boot=boot, undo_limit=undo)
+    except OSError as error:
+        raise _unusable(place, error) from error
+    own = disk.superblock
+    if (own.uuid, own.member) != (given.uuid, given.member):
+        raise DiskRefused(
+            f"it is member {own.member} of volume {own.uuid}, not {given.member} of {given.uuid}",
+            place=place,
+            cure="give each member a folder of its own; remove it if its volume is gone",
+        )
+    return file, disk
+
+
+async def confirmed(disk: MemberDisk) -> None:
+    """What was read is durable. Raises HoldfastError."""
+    if error := await ended(disk.confirm):
+        raise _unusable(disk.superblock.member, OSError(error, os.strerror(error)))
+
+
+def _make_file(path: Path, size: int) -> None:
+    if path.exists():
+        return
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(fd, size)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_folder(path.parent)
+
+
+def _unusable(place: str, error: OSError) -> HoldfastError:
+    return BackingError(
+        f"cannot use it: {error.strerror}",
+        place=str(error.filename or place),
+        cure="it must be writable by this user and have room",
+    )

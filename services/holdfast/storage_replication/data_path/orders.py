@@ -1,0 +1,209 @@
+"""Carries out what the service orders."""
+
+import asyncio
+import errno
+import logging
+import os
+
+from holdfast.errors import HoldfastError
+from holdfast.storage_replication.control import (
+    MAX_ORDERS,
+    Answer,
+    Demote,
+    Done,
+    Failed,
+    FallBack,
+    FromService,
+    Lease,
+    Order,
+    Promote,
+    Resize,
+    SetMembers,
+    Verify,
+)
+from holdfast.storage_replication.data_path.control_socket import Service
+from holdfast.storage_replication.data_path.node import Node, NotNow
+from holdfast.storage_replication.data_path.waiting import ended, resolver
+from holdfast.storage_replication.engine.changes import Growth, add_member, repair
+from holdfast.storage_replication.engine.ports import Differences, Event
+from holdfast.storage_replication.engine.primary import Primary
+
+DEADLINE = 20.0
+"""Seconds until an order that waits for others fails; it may be repeated."""
+
+_log = logging.getLogger("holdfast.control")
+
+
+class Orders:
+    """Up to MAX_ORDERS at a time, each in a task of its own."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._repairing: set[str] = set()
+        self._growing: asyncio.Future[int] | None = None
+        node.on_event = self._event
+
+    def receive(self, service: Service, message: FromService) -> None:
+        """Answers over the connection by which it came."""
+        if isinstance(message, Lease):
+            role = self._node.role
+            if isinstance(role, Primary) and message.epoch == self._node.disk.superblock.epoch:
+                role.renew(message.valid_until)
+        elif isinstance(message, Answer):
+            self._node.answered(message)
+        elif len(self._tasks) >= MAX_ORDERS:
+            error = NotNow(
+                f"{MAX_ORDERS} orders are open", place="control.sock", cure="wait for answers"
+            )
+            service.say(_failed(message.id, error))
+        else:
+            task = asyncio.get_running_loop().create_task(self._answer(service, message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, service: Service, order: Order) -> None:
+        try:
+            warning = await self.carry_out(order)
+        except HoldfastError as error:
+            service.say(_failed(order.id, error))
+        except OSError as error:
+            _log.error("%s failed: %s", type(order).__name__, error)
+            service.say(_failed(order.id, _disk_error(self._node, error)))
+        else:
+            service.say(Done(id=order.id, warning=warning))
+        self._node.changed = True
+
+    async def carry_out(self, order: Order) -> str:
+        """A warning, or nothing. Raises HoldfastError, OSError."""
+        match order:
+            case Promote():
+                await self._promote(order)
+            case Demote():
+                return await self._demote(order.deadline)
+            case SetMembers():
+                await self._set_members(order)
+            case Resize():
+                await self._resize(order.size)
+            case Verify():
+                self._verify(order)
+            case FallBack():
+                async with self._node.changing:
+                    if isinstance(self._node.role, Primary):
+                        raise self._not_now("it is the primary", "demote it first")
+                    await self._node.go_back()
+        return ""
+
+    async def _promote(self, order: Promote) -> None:
+        node = self._node
+        async with node.changing:
+            if node.disk.failed:
+                raise OSError(node.disk.failed, os.strerror(node.disk.failed))
+            same = order.epoch == node.disk.superblock.epoch
+            if isinstance(node.role, Primary) and same and not node.role.members.deposed:
+                node.role.renew(order.valid_until)
+            else:
+                await node.lead(order)
+
+    async def _demote(self, deadline: float) -> str:
+        node = self._node
+        async with node.changing:
+            primary = node.role
+            if not isinstance(primary, Primary):
+                return ""
+            warning = ""
+            try:
+                async with asyncio.timeout(deadline):
+                    await node.door.close(deadline / 2)
+                    if error := await ended(primary.flush):
+                        warning = f"the last flush failed: {os.strerror(error)}"
+            except TimeoutError:
+                warning = f"the last flush did not end within {deadline:g} s"
+            if node.role is primary:
+                node.leave()
+                node.follow()
+            return warning
+
+    async def _set_members(self, order: SetMembers) -> None:
+        node, primary = self._node, self._node.primary
+        peers = primary.members.peers
+        for name, member in order.members.items():
+            if name in peers and peers[name].leaving:
+                raise self._not_now(f"{name} is just being removed", "wait until it is gone")
+            if name not in peers and member.counts:
+                raise self._not_now(f"{name} cannot count yet", "add it with counts false")
+        node.reach(order.members)
+        for name, member in order.members.items():
+            if name not in peers:
+                added: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+                add_member(
+                    primary,
+                    node.settings,
+                    name,
+                    asynchronous=member.asynchronous,
+                    done=resolver(added),
+                )
+                await _in_time(added, "its dirty map is not durable yet")
+        for name in peers.keys() - order.members.keys():
+            primary.members.leave(name)
+
+    async def _resize(self, size: int) -> None:
+        node, primary = self._node, self._node.primary
+        if size == primary.size:
+            return
+        if node.growth is None or node.growth.ended:
+            growing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            node.growth = Growth(primary, size, node.enlarge, resolver(growing))
+            self._growing = growing
+        elif node.growth.size != size:
+            raise self._not_now(f"it is growing to {node.growth.size} bytes", "wait for that")
+        assert self._growing is not None
+        await _in_time(self._growing, "not all members that count have grown; it goes on")
+        node.door.resize(primary.size)
+
+    def _verify(self, order: Verify) -> None:
+        primary = self._node.primary
+        if order.member not in primary.members.peers:
+            raise self._not_now(f"{order.member} is no member", "name one of `State.members`")
+        if not primary.upkeep.verify(order.member):
+            raise self._not_now(f"{order.member} is not in sync", "wait until it is")
+        (self._repairing.add if order.repair else self._repairing.discard)(order.member)
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, Differences) and event.member in self._repairing:
+            self._repairing.discard(event.member)
+            asyncio.get_running_loop().call_soon(self._repair, event)
+
+    def _repair(self, found: Differences) -> None:
+        try:
+            repair(self._node.primary, found.member, found.ranges)
+        except (HoldfastError, OSError) as error:
+            _log.error("%s is not repaired: %s", found.member, error)
+
+    def _not_now(self, problem: str, cure: str) -> NotNow:
+        return NotNow(
+            problem, place=f"volume member {self._node.disk.superblock.member}", cure=cure
+        )
+
+
+async def _in_time(future: asyncio.Future[int], problem: str) -> None:
+    """Raises NotNow, OSError."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            error = await asyncio.shield(future)
+    except TimeoutError:
+        raise NotNow(problem, place="data path", cure="repeat the order later") from None
+    if error:
+        raise OSError(error, os.strerror(error))
+
+
+def _failed(order: int, error: HoldfastError) -> Failed:
+    return Failed(id=order, problem=error.problem, place=error.place, cure=error.cure)
+
+
+def _disk_error(node: Node, error: OSError) -> HoldfastError:
+    return HoldfastError(
+        error.strerror or os.strerror(error.errno or errno.EIO),
+        place=f"volume member {node.disk.superblock.member}",
+        cure="look at the storage; the log of the data path says more",
+    )

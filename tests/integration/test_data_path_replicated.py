@@ -1,0 +1,170 @@
+"""Members of a replicated volume as processes: failover, freezing, coming back."""
+
+import signal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from holdfast.storage_replication import control
+from holdfast.storage_replication.control import Failed, Promote, Verify
+from holdfast.storage_replication.engine.ports import (
+    Deposed,
+    Differences,
+    Frozen,
+    MemberLost,
+    ResyncDone,
+    Thawed,
+)
+from tests.support.nbd_client import Client
+from tests.support.replicated import MIB, Volume, running
+
+
+def test_a_write_is_on_both_and_survives_its_primary(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        data = Random(1).randbytes(3 * MIB)
+        with volume.client() as client:
+            assert client.write(4096, data) == 0
+        volume.nodes["a"].end()
+        volume.expire()
+        volume.promote("b")
+        with volume.client() as client:
+            assert client.read(4096, len(data)) == data
+            assert client.write(0, b"b alone") == 0
+            volume.restart("a")
+            volume.settled()
+            assert client.write(8 * MIB, b"both") == 0
+            assert client.flush() == 0
+        volume.same()
+        # The activity log names a 4 MiB extent; only the blocks that differ are sent.
+        (first, *_) = volume.nodes["b"].happened(ResyncDone)
+        assert first.bytes <= 64 << 10
+
+
+def test_the_restarted_primary_goes_on_with_clients_that_come_back(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        with volume.client() as client:
+            assert client.write(0, b"before") == 0
+        volume.nodes["a"].end()
+        volume.restart("a")
+        with volume.client() as client:
+            assert client.read(0, 6) == b"before"
+            assert client.write(0, b"after ") == 0
+        volume.settled()
+        volume.same()
+        assert volume.record.in_sync == {"a", "b"}
+
+
+@pytest.mark.parametrize("trouble", ["refuses", "silent"])
+def test_writes_freeze_until_the_record_can_be_changed(tmp_path: Path, trouble: str) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        primary = volume.primary
+        volume.obeys = trouble
+        with volume.client() as client, volume.client() as reader:
+            assert client.write(0, b"one") == 0
+            volume.nodes["b"].end()
+            volume.until(lambda: primary.state and primary.state.frozen, "frozen")
+            client.send_write(4096, b"two")
+            assert reader.read(0, 3) == b"one"
+            assert volume.record.in_sync == {"a", "b"}
+            if trouble == "silent":
+                primary.detach()
+                primary.attach()
+            volume.obeys = "yes"
+            assert client.reply() == 0
+            assert volume.record.in_sync == {"a"}
+        assert primary.happened(Frozen)
+        assert primary.happened(Thawed)
+        assert primary.happened(MemberLost)
+
+
+def test_a_frozen_member_is_lost_and_returns(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        replica = volume.nodes["b"]
+        replica.send_signal(signal.SIGSTOP)
+        with volume.client() as client:
+            assert client.write(MIB, b"without b") == 0
+            assert volume.record.in_sync == {"a"}
+            replica.send_signal(signal.SIGCONT)
+            volume.settled()
+        volume.same()
+
+
+def test_a_frozen_primary_that_wakes_finds_itself_replaced(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        old = volume.nodes["a"]
+        with volume.client() as client:
+            assert client.write(0, b"first") == 0
+            old.send_signal(signal.SIGSTOP)
+            client.send_write(0, b"stale")
+            volume.expire()
+            volume.promote("b")
+            with Client(volume.nodes["b"].nbd) as other:
+                assert other.read(0, 5) == b"first"
+                assert other.write(0, b"newer") == 0
+                old.send_signal(signal.SIGCONT)
+                with pytest.raises((EOFError, ConnectionError)):
+                    client.reply()
+                volume.settled()
+                assert other.read(0, 5) == b"newer"
+        assert old.happened(Deposed)
+        volume.same()
+
+
+def test_past_epochs_are_refused(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        volume.demote("a")
+        volume.promote("b")
+        volume.settled()
+        reply = volume.nodes["a"].order(
+            Promote(
+                id=volume.id(),
+                epoch=1,
+                counted=True,
+                members=volume.others("a"),
+                valid_until=0.0,
+            )
+        )
+        assert isinstance(reply, Failed)
+        assert "epoch 1 is past" in reply.problem
+        assert not volume.nodes["a"].nbd.exists()
+
+
+def test_verify_finds_bit_rot_and_repairs_it(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        with volume.client() as client:
+            assert client.write(0, Random(2).randbytes(MIB)) == 0
+            assert client.flush() == 0
+        primary, replica = volume.nodes["a"], volume.nodes["b"]
+        with replica.file.open("r+b") as file:
+            file.seek(123 * 4096)
+            file.write(b"rot")
+        for expected, repair in (([(123 * 4096, 4096)], True), ([], False)):
+            before = len(primary.happened(Differences))
+            primary.done(Verify(id=volume.id(), member="b", repair=repair))
+            volume.until(lambda: len(primary.happened(Differences)) > before, "verified")  # noqa: B023
+            assert primary.happened(Differences)[-1].ranges == expected
+        volume.same()
+
+
+def test_a_hostile_service_harms_nothing(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        primary = volume.primary
+        for nonsense in (b"{}", b"\xff\xfe", b"[" * 100_000, b'{"type":"promote","id":1}'):
+            primary.replies.pop(0, None)
+            primary.send(nonsense + b"\n")
+            reply = volume.until(lambda: primary.replies.get(0), "refused")
+            assert isinstance(reply, Failed)
+        primary.send(b"x" * (control.MAX_LINE + 1))
+        volume.until(lambda: primary.lost, "the connection is closed")
+        primary.attach()
+        with volume.client() as client:
+            assert client.write(0, b"fine") == 0
