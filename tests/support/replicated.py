@@ -151,10 +151,9 @@ class Node:
     def order(self, order: Order) -> Done | Failed:
         """Waits for the answer."""
         self.say(order)
-        found: Done | Failed = self.volume.until(
-            lambda: self.replies.get(order.id), f"{type(order).__name__} to {self.name}"
-        )
-        return found
+        what = f"{type(order).__name__} to {self.name}"
+        self.volume.until(lambda: order.id in self.replies, what)
+        return self.replies.pop(order.id)
 
     def done(self, order: Order) -> Done:
         """It must succeed."""

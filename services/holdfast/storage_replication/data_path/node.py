@@ -219,7 +219,7 @@ class Node:
 
     def _step_down(self) -> None:
         """Somebody else is primary: follow, so that it can bring us up to date."""
-        if isinstance(self.role, Primary) and self.role.members.deposed:
+        if isinstance(self.role, Primary) and self.role.counting.deposed:
             self.leave()
             self.follow()
 

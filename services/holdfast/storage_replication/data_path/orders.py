@@ -100,7 +100,7 @@ class Orders:
             if node.disk.failed:
                 raise OSError(node.disk.failed, os.strerror(node.disk.failed))
             same = order.epoch == node.disk.superblock.epoch
-            if isinstance(node.role, Primary) and same and not node.role.members.deposed:
+            if isinstance(node.role, Primary) and same and not node.role.counting.deposed:
                 node.role.renew(order.valid_until)
             else:
                 await node.lead(order)

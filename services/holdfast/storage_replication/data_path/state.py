@@ -37,19 +37,19 @@ def state(node: Node, volume: str, port: int) -> State:
 
 
 def _frozen(primary: Primary, node: Node) -> str:
-    members, now = primary.members, primary.now()
-    if members.deposed:
-        return f"there is a primary at epoch {members.deposed}"
+    counting, now = primary.counting, primary.now()
+    if counting.deposed:
+        return f"there is a primary at epoch {counting.deposed}"
     if node.disk.failed:
         return f"the disk failed: {os.strerror(node.disk.failed)}"
     if now >= primary.valid_until:
         return "the node's lease has run out"
-    if members.blocked:
-        missing = sorted(p.name for p in members.counting if not p.caught_up)
-        waits = "; ".join(f"{name}: {_why(members.peers[name])}" for name in missing)
+    if counting.blocked:
+        missing = (p for p in counting.waited if not p.caught_up)
+        waits = "; ".join(f"{peer.name}: {_why(peer)}" for peer in missing)
         return f"a member that counts does not have everything: {waits}"
-    if members.following and members.exceeded(now):
-        behind = ", ".join(p.name for p in members.following if p.lag and p.lag.exceeded(now))
+    if counting.following and counting.exceeded(now):
+        behind = ", ".join(p.name for p in counting.following if p.lag and p.lag.exceeded(now))
         return f"over the bound that may be lost: {behind}"
     return ""
 
