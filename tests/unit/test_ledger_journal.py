@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.ledger import journal as journal_module
-from holdfast.ledger import record
+from holdfast.ledger import file_log, record
 from holdfast.ledger.errors import (
     CorruptJournalError,
     JournalLockedError,
@@ -17,7 +16,8 @@ from holdfast.ledger.errors import (
     StorageError,
     UnavailableError,
 )
-from holdfast.ledger.journal import FILE_NAME, Journal
+from holdfast.ledger.file_log import FILE_NAME
+from holdfast.ledger.journal import Journal
 from holdfast.ledger.record import Entry, EpochStart, Record
 
 texts = st.text(max_size=40)
@@ -216,7 +216,7 @@ def test_a_replaced_file_is_noticed(tmp_path: Path) -> None:
 
 
 def test_the_journal_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "MAX_JOURNAL_BYTES", 200)
+    monkeypatch.setattr(file_log, "MAX_JOURNAL_BYTES", 200)
     journal = Journal.open(tmp_path)
     journal.append("a", "x" * 50)
     with pytest.raises(UnavailableError, match="limit"):

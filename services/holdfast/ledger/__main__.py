@@ -1,4 +1,4 @@
-"""`python -m holdfast.ledger --listen HOST:PORT --data DIR [--epoch N]`"""
+"""`python -m holdfast.ledger --listen HOST:PORT --data DIR | --nbd ADDRESS [--epoch N]`"""
 
 import argparse
 import contextlib
@@ -7,6 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
+from holdfast.ledger import address
 from holdfast.ledger.errors import LedgerError
 from holdfast.ledger.journal import Journal
 from holdfast.ledger.server import LedgerServer
@@ -25,7 +26,7 @@ def main() -> int:
         # The lock comes before the address: whoever answers there holds the journal.
         with (
             _woken_by_signals() as wake,
-            contextlib.closing(Journal.open(arguments.data, arguments.epoch)) as journal,
+            contextlib.closing(_journal(arguments)) as journal,
         ):
             server = LedgerServer((host, port), journal)
             sys.stdout.write(
@@ -38,6 +39,12 @@ def main() -> int:
         sys.stderr.write(f"ledger: {error}\n")
         return error.exit_code
     return 0
+
+
+def _journal(arguments: argparse.Namespace) -> Journal:
+    if arguments.nbd:
+        return Journal.open_device(arguments.nbd, arguments.epoch)
+    return Journal.open(arguments.data, arguments.epoch)
 
 
 def _woken_by_signals() -> socket.socket:
@@ -53,8 +60,16 @@ def _woken_by_signals() -> socket.socket:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="holdfast.ledger", epilog=_EPILOG)
     parser.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT")
-    parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="an existing folder for the journal"
+    where = parser.add_argument_group("where the journal is")
+    place = where.add_mutually_exclusive_group(required=True)
+    place.add_argument(
+        "--data", type=Path, metavar="DIR", help="an existing folder for the journal"
+    )
+    place.add_argument(
+        "--nbd",
+        type=_device,
+        metavar="ADDRESS",
+        help="a block device: unix:/PATH?export=NAME or tcp:HOST:PORT?export=NAME",
     )
     parser.add_argument(
         "--epoch", type=_epoch, metavar="N", help="the epoch of this start; default: the journal's"
@@ -67,6 +82,13 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, for example 127.0.0.1:8080")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _device(text: str) -> address.DeviceAddress:
+    try:
+        return address.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _epoch(text: str) -> int:

@@ -39,7 +39,7 @@ class CorruptJournalError(LedgerError):
 
 
 class StorageError(LedgerError):
-    """The folder or the journal file cannot be opened, read or written."""
+    """The folder, the journal file or the block device cannot be opened, read or written."""
 
     exit_code = EXIT_STORAGE
 
@@ -52,3 +52,7 @@ class ListenError(LedgerError):
 
 class UnavailableError(Exception):
     """This entry was not written, and must not be acknowledged. The message is the reason."""
+
+
+class UnfinishedError(UnavailableError):
+    """This entry may be in the journal or not: it has to be written again before any other."""

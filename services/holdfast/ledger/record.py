@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_PAYLOAD_BYTES = 32 * 1024
-_HEADER_BYTES = 18
+HEADER_BYTES = 18
+MAX_LINE_BYTES = HEADER_BYTES + MAX_PAYLOAD_BYTES + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +70,41 @@ def encode(record: Record) -> bytes:
     return _header(payload) + payload + b"\n"
 
 
+class Reader:
+    """The records of a journal, as they are read one after another."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.epoch = 0
+        self.records = 0
+        self._ids: set[str] = set()
+
+    def take(self, line: bytes) -> None:
+        """The next line, without its newline. Raises ValueError if it is damaged or not due."""
+        record = decode(line)
+        _check_order(record, len(self.entries), self.epoch, self._ids)
+        self.epoch = record.epoch
+        self.records += 1
+        if isinstance(record, Entry):
+            self._ids.add(record.id)
+            self.entries.append(record)
+
+
 def scan(data: bytes) -> Scan:
     """Reads a whole journal. Raises DamagedRecordError; a torn last record is no damage."""
-    entries: list[Entry] = []
-    seen: set[str] = set()
-    epoch = good = line = 0
-    for line, (offset, text) in enumerate(_lines(data), start=1):
+    reader = Reader()
+    good = 0
+    for offset, text in _lines(data):
         try:
-            record = _decode(text)
-            _check_order(record, len(entries), epoch, seen)
+            reader.take(text)
         except ValueError as error:
-            raise DamagedRecordError(str(error), line=line, offset=offset) from None
-        epoch = record.epoch
+            raise DamagedRecordError(str(error), line=reader.records + 1, offset=offset) from None
         good = offset + len(text) + 1
-        if isinstance(record, Entry):
-            seen.add(record.id)
-            entries.append(record)
     tail = data[good:]
     if tail and not _is_torn(tail):
-        raise DamagedRecordError("the end of the line is damaged", line=line + 1, offset=good)
-    return Scan(entries, epoch, good, len(tail))
+        reason = "the end of the line is damaged"
+        raise DamagedRecordError(reason, line=reader.records + 1, offset=good)
+    return Scan(reader.entries, reader.epoch, good, len(tail))
 
 
 def _header(payload: bytes) -> bytes:
@@ -103,10 +119,11 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
         start = end + 1
 
 
-def _decode(line: bytes) -> Record:
-    payload = line[_HEADER_BYTES:]
+def decode(line: bytes) -> Record:
+    """A line without its newline. Raises ValueError if it is damaged."""
+    payload = line[HEADER_BYTES:]
     # Compared as bytes: a header that merely parses to the right numbers is damaged too.
-    if line[:_HEADER_BYTES] != _header(payload):
+    if line[:HEADER_BYTES] != _header(payload):
         raise ValueError("length or checksum do not match")
     fields = json.loads(payload)
     if not isinstance(fields, dict):
@@ -135,11 +152,11 @@ def _is_torn(tail: bytes) -> bool:
     File systems may show zeros for the part of a write that a power loss cut off.
     """
     written = tail.rstrip(b"\0")
-    if len(written) < _HEADER_BYTES:
+    if len(written) < HEADER_BYTES:
         return True
     try:
         length = int(written[:8], 16)
     except ValueError:
         return False
-    whole = _HEADER_BYTES + length + 1
+    whole = HEADER_BYTES + length + 1
     return length <= MAX_PAYLOAD_BYTES and (len(tail) < whole or len(written) < whole - 1)
