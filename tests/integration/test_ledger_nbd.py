@@ -245,6 +245,18 @@ def test_what_cannot_hold_a_journal_is_refused(tmp_path: Path) -> None:
     assert refused_start("unix:nowhere")[0] == 2
 
 
+def test_a_socket_may_be_deeper_than_an_address_is_long(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    with (
+        running(DataPath(folder, size=SIZE)) as volume,
+        ledger(at(volume)) as running_on,
+    ):
+        assert running_on.post("a")[0] == 201
+        code, error = refused_start(at(volume))
+        assert (code, "another ledger on this machine" in error) == (3, True)
+
+
 def test_one_journal_has_one_holder_in_a_process_too(volume: DataPath) -> None:
     journal = opened(volume)
     with pytest.raises(JournalLockedError):

@@ -4,6 +4,9 @@ import hashlib
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast import unix_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class DeviceAddress:
         sock = socket.socket(socket.AF_UNIX)
         try:
             sock.settimeout(timeout)
-            sock.connect(self.where)
+            with unix_path.address(Path(self.where)) as short:
+                sock.connect(short)
         except BaseException:
             sock.close()
             raise

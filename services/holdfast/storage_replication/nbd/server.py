@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from holdfast import unix_path
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication.interfaces import Volume
 from holdfast.storage_replication.nbd.connection import Connection
@@ -125,7 +126,8 @@ def unix_socket(path: Path) -> socket.socket:
         _clear(path)
         umask = os.umask(0o177)
         try:
-            sock.bind(str(path))
+            with unix_path.address(path) as short:
+                sock.bind(short)
         finally:
             os.umask(umask)
     except OSError as error:
@@ -133,7 +135,7 @@ def unix_socket(path: Path) -> socket.socket:
         raise CannotListen(
             f"cannot listen: {error.strerror or error}",
             place=str(path),
-            cure="the folder must exist, the path be short (107 bytes), and nobody listen there",
+            cure="the folder must exist, and nobody listen there",
         ) from error
     return sock
 
@@ -143,7 +145,8 @@ def _clear(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
-            probe.connect(str(path))
+            with unix_path.address(path) as short:
+                probe.connect(short)
         except FileNotFoundError:
             return
         except ConnectionRefusedError:
