@@ -5,11 +5,12 @@ from itertools import pairwise
 import pytest
 
 from holdfast.events import Health
-from holdfast.events.health import HealthSignal
+from holdfast.events.health import HealthSignal, NodeCleared
 from holdfast.events.ownership import (
     DecisionMade,
     DecisionRefused,
     FenceFinished,
+    FenceStarted,
     GroupHeld,
     LeaderElected,
     LeaseRevoked,
@@ -297,6 +298,19 @@ def test_a_failed_stop_is_never_taken_for_stopped(world: World) -> None:
     assert not world.hosts["alpha"].alive, "it was fenced"
     assert world.record().owner == "beta"
     assert world.active_overlaps == []
+
+
+def test_after_a_failed_stop_no_pulse_calls_the_fence_off_or_hurries_it(world: World) -> None:
+    world.hosts["alpha"].stop_fails = True
+    world.fence_says["alpha"] = lambda action: ("failed", "the device does not answer")
+    world.report("alpha", "failed")
+    world.run(30.0)
+    assert world.hosts["alpha"].alive, "it beats all the while"
+    assert not world.emitted(NodeCleared)
+    tried = [run for run in world.emitted(FenceStarted) if run.action == "off"]
+    assert 2 < len(tried) < 6, "again and again, further and further apart"
+    assert world.record().owner == "alpha"
+    assert world.record().phase == Phase.FENCING
 
 
 def test_a_failed_stop_without_fence_device_holds_the_group() -> None:

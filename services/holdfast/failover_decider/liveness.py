@@ -12,6 +12,7 @@ from holdfast.failover_decider.placement import well
 from holdfast.failover_decider.spoiled import is_stale
 from holdfast.failover_decider.state import NodeView, State, Suspicion
 from holdfast.failover_decider.turn import Turn
+from holdfast.ownership import Phase
 from holdfast.structs import replace
 from holdfast.wire import FencedOff, HandsPulse, MonitorPulse
 
@@ -32,7 +33,9 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
             # Its monitor beats on: what should have ended the node has not done so.
             turn.set_node(replace(view, heard=turn.now, clock=max(view.clock, pulse.now)))
         return
-    suspicion = view.suspicion
+    suspicion, kept = view.suspicion, None
+    if suspicion is not None and _to_be_fenced_although_heard(turn.state, view):
+        kept = replace(suspicion, since=turn.now)
     hands, hands_heard, signals = view.hands, view.hands_heard, view.signals
     match pulse:
         case HandsPulse():
@@ -46,18 +49,28 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
         hands=hands,
         hands_heard=hands_heard,
         signals=signals,
-        suspicion=None,
+        suspicion=kept,
         revocation=None,
         revoked=None,
     )
     turn.set_node(view)
-    if suspicion is not None:
+    if suspicion is not None and kept is None:
         silent = turn.now - suspicion.since
         turn.emit(
             NodeCleared(node=view.node, boot=pulse.boot, silent_for=silent),
             node_entity(view.node),
             suspicion.trail,
         )
+
+
+def _to_be_fenced_although_heard(state: State, view: NodeView) -> bool:
+    """Whether a stop failed in this boot: no pulse makes up for that."""
+    return any(
+        group.record.phase == Phase.FENCING
+        and (group.record.owner, group.record.boot) == (view.node, view.boot)
+        and group.record.reason
+        for group in state.groups.values()
+    )
 
 
 def _counts_as_alive(view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
