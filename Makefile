@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo compose-demo test check chaos drills fencing network network-soak volumes simulation simulate crash crash-replay soak model bench generate clean
+.PHONY: demo compose-demo test check chaos drills fencing network network-soak volumes postgres simulation simulate crash crash-replay soak model bench generate clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +55,12 @@ network-soak: $(STAMP)
 # (nbdkit libnbd-bin qemu-utils qemu-system-x86 fio e2fsprogs xfsprogs fuse3; root for the mounts).
 volumes: $(STAMP)
 	$(BIN)/pytest -m volumes tests/volumes
+
+# PostgreSQL under pgbench on ext4 on a volume: its host is killed N times from SEED on (Debian:
+# postgresql libnbd-bin fuse3 e2fsprogs nbdkit; root).
+postgres: N = 20
+postgres: $(STAMP)
+	POSTGRES_ROUNDS=$(N) POSTGRES_SEED=$(SEED) $(BIN)/pytest -m postgres -s tests/postgres
 
 # The safety core on virtual time: planted bugs and more seeds than `make test` has (0 to 1,999); one
 # seed as a timeline; N seeds from FIRST on in figures, also kept in a file FIGURES (.md or .json).
