@@ -161,6 +161,29 @@ def test_an_extent_that_somebody_was_promised_does_not_become_inactive() -> None
     assert {1, 3} <= set(again)
 
 
+def test_who_is_told_may_want_more_and_waits_for_the_disk_again() -> None:
+    loop = Loop(0)
+    bits = Bitmap(SimFile(Power(loop), PAGE), 100, "x")
+    bits.fill(False)
+    log = ActivityLog(bits, 0, lambda error: pytest.fail(str(error)))
+    told: list[str] = []
+
+    def first() -> None:
+        log.clean(1000)
+        log.activate([3], lambda: told.append("3"))
+        told.append("1")
+
+    log.activate([1], first)
+    log.activate([2], lambda: told.append("2"))
+    log.activate([2, 1], lambda: told.append("2 and 1"))
+    while "1" not in told:
+        loop.run(loop.now + 0.0001)
+    assert "3" not in told
+    loop.run(1.0)
+    assert sorted(told) == ["1", "2", "2 and 1", "3"]
+    assert {1, 2, 3} <= set(log.active)
+
+
 def test_pages_of_another_volume_are_not_believed() -> None:
     file = SimFile(Power(Loop(0)), PAGE)
     one = Bitmap(file, 100, "one")

@@ -23,6 +23,7 @@ class ActivityLog:
         self._next: list[tuple[list[int], Callable[[], None]]] = []
         self._entering: set[int] = set()
         self._batch: list[tuple[list[int], Callable[[], None]]] = []
+        self._telling: list[tuple[list[int], Callable[[], None]]] = []
 
     @property
     def pressed(self) -> bool:
@@ -40,7 +41,11 @@ class ActivityLog:
     def clean(self, seq: int) -> None:
         """All members agree, durably, on what was written up to `seq`."""
         # Somebody was promised these, and is told when the disk has them.
-        kept = {extent for extents, _ in (*self._batch, *self._next) for extent in extents}
+        kept = {
+            extent
+            for extents, _ in (*self._telling, *self._batch, *self._next)
+            for extent in extents
+        }
         for extent in [e for e, last in self.active.items() if last <= seq and e not in kept]:
             del self.active[extent]
             self.bits.clear(extent)
@@ -87,15 +92,17 @@ class ActivityLog:
             self.bits.save(self._saved)
 
     def _saved(self, error: int) -> None:
+        batch, self._batch = self._batch, []
         if error:
             self._failed(error)
         else:
-            for extents, _ in self._batch:
+            for extents, _ in batch:
                 for extent in extents:
                     self._entering.discard(extent)
                     self.active.setdefault(extent, 0)
-        # Who has not been told yet stays in the batch: whoever is told first may clean.
-        while self._batch:
-            self._batch.pop(0)[1]()
+        # Whoever is told may clean, or activate more: the others keep what they were promised.
+        self._telling += batch
+        while self._telling:
+            self._telling.pop(0)[1]()
         if not error:
             self._save()
