@@ -53,6 +53,7 @@ class Runtime:
         self.place = settings.place
         self.service = settings.service
         self.boot = clock.boot_id()
+        self.secrets = settings.secrets
         self.state = folder.path
         self.secrets = settings.secrets
         self.timing: Timing = PROFILES[cluster.cluster.profile]

@@ -52,6 +52,8 @@ class VolumePulse(msgspec.Struct, frozen=True, kw_only=True):
     `none`: there is no record, or it does not name this member."""
     problem: Text = ""
     """Why it cannot be promoted, whatever the record says; empty: it can."""
+    intact: bool = True
+    """Nothing that it said it had is lost; False after a power loss, until it was compared."""
     role: Literal["primary", "replica", "off"]
     """Of the data path; `off`: it does not run."""
     epoch: Epoch

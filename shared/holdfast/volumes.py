@@ -57,6 +57,8 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):
     following: Members = []
     """Async members that lack no more than `max_lag`."""
     members: Annotated[dict[NodeName, MemberRecord], Meta(max_length=MAX_MEMBERS)]
+    loss: Annotated[str, Meta(max_length=1200)] = ""
+    """What the promotion at this epoch lost, as was accepted; empty: nothing."""
     accepted: AcceptedLoss | None = None
     """Holds until the next promotion."""
 

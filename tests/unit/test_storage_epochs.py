@@ -13,7 +13,7 @@ from holdfast.storage_replication.drivers.base import VolumeProblem
 from holdfast.storage_replication.drivers.directory import MARK, DirectoryDriver
 from holdfast.storage_replication.epochs import Mark, refusal
 from holdfast.storage_replication.memory import Memory, MemoryFailed, Remembered
-from holdfast.storage_replication.signals import Signals
+from holdfast.storage_replication.signals import Seen, Signals
 
 MARKS = st.builds(
     Mark,
@@ -96,7 +96,9 @@ def test_health_is_told_once_per_change() -> None:
 
     def observe(problem: str) -> None:
         nonlocal signals
-        signals, draft = signals.observe("data", 3, problem, 5.0, lambda: f"id-{next(numbers)}")
+        signals, draft = signals.observe(
+            Seen("data", 3), problem, 5.0, lambda: f"id-{next(numbers)}"
+        )
         if draft is not None:
             drafts.append(draft)
 

@@ -30,6 +30,18 @@ _GROUPS = {
         "The cluster file.",
         {"check": ("holdfast.console.config_check:check", "Find every problem of a cluster file.")},
     ),
+    "volume": (
+        "Replicated volumes.",
+        {
+            "list": ("holdfast.console.volume:show", "Show every copy of every volume."),
+            "status": ("holdfast.console.volume:show", "The same, of one volume if it is named."),
+            "create": ("holdfast.console.volume:create", "Make a volume of the cluster file."),
+            "members": ("holdfast.console.volume:members", "Add or remove a copy."),
+            "verify": ("holdfast.console.volume:verify", "Compare a copy with the primary's."),
+            "resize": ("holdfast.console.volume:resize", "Grow it to the cluster file's size."),
+            "fallback": ("holdfast.console.volume:fallback", "Undo an unfinished resync."),
+        },
+    ),
     "fence": (
         "An operator's signed word about a node.",
         {

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from holdfast.bus import Bus
+from holdfast.console.accepting import accepted
 from holdfast.console.ask import ask, status_where
 from holdfast.console.whereabouts import HERE, Which
 from holdfast.wire import GroupRequest, GroupStatus, Refused, StatusReply
@@ -71,6 +72,7 @@ async def start(
     /,
     *,
     on: str | None = None,
+    accept_loss: bool = False,
     timeout: float = 120.0,
     json: bool = False,
     which: Which = HERE,
@@ -85,13 +87,20 @@ async def start(
         The group to start.
     on
         The node to start it on: default the best one.
+    accept_loss
+        With `--on`: also if its copies of the group's volumes lack acknowledged writes, which are
+        lost then. What they lack is said and recorded.
     timeout
         Seconds to wait for the end.
     json
         Print the outcome as JSON: done, incident, phase, owner and reason.
     """
     request = _request("start", group, on)
-    return await _carry_out(await which.connect(), request, timeout, json=json)
+    bus = await which.connect()
+    if accept_loss and not await accepted(bus, which.find().cluster, group, on):
+        await bus.close()
+        return 1
+    return await _carry_out(bus, request, timeout, json=json)
 
 
 def _request(

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from holdfast import subjects
 from holdfast.bus import Bus, BusError
+from holdfast.console import volume_view
 from holdfast.console.connection import Unreachable
 from holdfast.console.whereabouts import HERE, Which
 from holdfast.wire import StatusReply, StatusRequest
@@ -39,7 +40,7 @@ async def status(
     try:
         if watch:
             await _watch(bus, console)
-        reply = await _ask(bus)
+        reply = await ask(bus)
     finally:
         await bus.close()
     if json:
@@ -71,13 +72,15 @@ def degradations(reply: StatusReply) -> Iterator[str]:
         if group.phase != "active" or group.reported != "active":
             why = f": {group.reason}" if group.reason else ""
             yield f"group {group.group} is {group.phase}, reported {group.reported}{why}"
+    yield from volume_view.degraded(reply.volumes)
 
 
 def _ends(left: float | None) -> str:
     return "" if left is None else f" for {left / 60:.0f} min more"
 
 
-async def _ask(bus: Bus) -> StatusReply:
+async def ask(bus: Bus) -> StatusReply:
+    """What the leading decider sees. Raises Unreachable."""
     try:
         return await bus.request(
             subjects.admin("decider"), StatusRequest(), StatusReply, timeout=ASK_TIMEOUT
@@ -96,7 +99,7 @@ async def _watch(bus: Bus, console: Console) -> None:
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
             try:
-                live.update(_render(await _ask(bus)), refresh=True)
+                live.update(_render(await ask(bus)), refresh=True)
             except Unreachable as error:
                 live.update(escape(str(error)), refresh=True)
             await asyncio.sleep(WATCH_EVERY)
@@ -107,7 +110,8 @@ def _render(reply: StatusReply) -> Group:
     verdict = wrong or ["[green]healthy[/]"]
     head = f"cluster [bold]{reply.cluster}[/], led by {reply.leader} (term {reply.leader_term})"
     paths = [_paths(reply)] if reply.paths else []
-    return Group(head, _nodes(reply), *paths, _groups(reply), *verdict)
+    copies = [volume_view.volumes(reply.volumes)] if reply.volumes else []
+    return Group(head, _nodes(reply), *paths, _groups(reply), *copies, *verdict)
 
 
 def _nodes(reply: StatusReply) -> Table:

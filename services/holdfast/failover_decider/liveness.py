@@ -37,11 +37,14 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
     if suspicion is not None and _to_be_fenced_although_heard(turn.state, view):
         kept = replace(suspicion, since=turn.now)
     hands, hands_heard, signals = view.hands, view.hands_heard, view.signals
+    volumes = view.volumes
     match pulse:
         case HandsPulse():
             hands, hands_heard = pulse, turn.now
         case MonitorPulse():
             signals = {**signals, pulse.service: tuple(pulse.signals)}
+            if pulse.service == "storage_replication":
+                volumes = tuple(pulse.volumes)
     view = replace(
         view,
         heard=turn.now,
@@ -49,6 +52,7 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
         hands=hands,
         hands_heard=hands_heard,
         signals=signals,
+        volumes=volumes,
         suspicion=kept,
         revocation=None,
         revoked=None,

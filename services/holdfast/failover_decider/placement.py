@@ -5,10 +5,11 @@ from itertools import chain
 import msgspec
 
 from holdfast.config.model import VolumeResource
+from holdfast.config.volume_check import replicated
 from holdfast.events.fields import Health, Layer, volume_entity
 from holdfast.events.ownership import Alternative
 from holdfast.events.policies import Scope
-from holdfast.failover_decider import constraints
+from holdfast.failover_decider import constraints, copies
 from holdfast.failover_decider.state import NodeView, State
 from holdfast.standing import Mark
 
@@ -35,7 +36,8 @@ def choose(
 ) -> Choice:
     """The wanted node if it may run the group, else the first of the group's preference that may.
 
-    Nodes in quarantine come last, degraded ones before them, then those that leave a wish open.
+    Nodes whose copy of a volume lacks something come last, before them those in quarantine, then
+    degraded ones, then those that leave a wish open.
     `tried` are boots on which the group already failed in this move. `home` is where it ran before
     the move: it may go back there although somebody works on that node.
     """
@@ -94,7 +96,11 @@ def _unfit(
     work = marked(state, "maintenance", Scope.NODE, view.node)
     if work is not None and view.node != home:
         return f"it is in maintenance: {work.reason}"
-    return _without_storage(state, group, view) or constraints.forbids(state, group, view.node)
+    return (
+        _without_storage(state, group, view)
+        or copies.forbid(state, group, view)
+        or constraints.forbids(state, group, view.node)
+    )
 
 
 def _without_storage(state: State, group: str, view: NodeView) -> str | None:
@@ -102,7 +108,7 @@ def _without_storage(state: State, group: str, view: NodeView) -> str | None:
         volume_entity(resource.volume)
         for resource in state.cluster.groups[group].resources.values()
         if isinstance(resource, VolumeResource)
-    }
+    } - {volume_entity(name) for name in replicated(state.cluster)}
     for signals in view.signals.values():
         for signal in signals:
             if signal.layer == Layer.STORAGE and signal.entity in volumes:
@@ -114,7 +120,12 @@ def _drawbacks(state: State, group: str, view: NodeView) -> list[list[str]]:
     """What speaks against a node that may run the group, the weightiest first."""
     mark = marked(state, "quarantine", Scope.NODE, view.node)
     quarantine = [f"it is in quarantine: {mark.reason}"] if mark else []
-    return [quarantine, _complaints(view), constraints.misgivings(state, group, view.node)]
+    return [
+        copies.misgivings(state, group, view),
+        quarantine,
+        _complaints(view),
+        constraints.misgivings(state, group, view.node),
+    ]
 
 
 def _complaints(view: NodeView) -> list[str]:

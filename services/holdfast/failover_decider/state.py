@@ -13,6 +13,7 @@ from holdfast.lease import LEADER_LEASE, HolderState, node_lease
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import Standing
 from holdfast.timing import Timing
+from holdfast.volume_wire import VolumePulse
 from holdfast.wire import GroupReport, HandsPulse, Proof, SignalSummary
 
 
@@ -76,6 +77,8 @@ class NodeView(msgspec.Struct, frozen=True):
     hands_heard: float = 0.0
     signals: dict[str, tuple[SignalSummary, ...]] = msgspec.field(default_factory=dict)
     """By observing service."""
+    volumes: tuple[VolumePulse, ...] = ()
+    """What its storage service last said of the copies there."""
     seen: Trail | None = None
     suspicion: Suspicion | None = None
     revocation: HolderState | None = None
@@ -86,6 +89,10 @@ class NodeView(msgspec.Struct, frozen=True):
     """Since when this boot beats, holds its lease and has no complaints. 0: it is not well."""
     failures: tuple[Failure, ...] = ()
     """Of all its boots, the oldest first."""
+
+    def copy(self, volume: str) -> VolumePulse | None:
+        """What the node last said of its copy of a replicated volume."""
+        return next((one for one in self.volumes if one.volume == volume), None)
 
     def report(self, group: str) -> GroupReport | None:
         """What the node's hands last said of a group."""

@@ -8,6 +8,7 @@ from holdfast.failover_decider.redundancy import losses
 from holdfast.failover_decider.standing import left
 from holdfast.failover_decider.state import GroupView, NodeView, State
 from holdfast.standing import Mark
+from holdfast.volume_wire import VolumeStatus
 from holdfast.wire import (
     GroupStatus,
     LossStatus,
@@ -29,6 +30,11 @@ def status(state: State, now: float) -> StatusReply:
         nodes=[_node(state, view, now) for view in state.nodes.values()],
         groups=[_group(state, view) for view in state.groups.values()],
         marks=[_mark(state, mark, now) for mark in state.standing.stored.marks],
+        volumes=[
+            VolumeStatus(node=view.node, heard=alive(state, view, now), pulse=pulse)
+            for view in state.nodes.values()
+            for pulse in view.volumes
+        ],
         unbearable=[
             LossStatus(node=node, reason=reason) for node, reason in losses(state, now).items()
         ],

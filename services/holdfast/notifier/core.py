@@ -25,6 +25,13 @@ NOTABLE = frozenset(
         "lease_lost",
         "leader_elected",
         "volume_refused",
+        "volume_member_lost",
+        "volume_member_joined",
+        "volume_frozen",
+        "volume_thawed",
+        "volume_loss_accepted",
+        "volume_disk_failed",
+        "volume_data_path_ended",
         "message_rejected",
         "spool_set_aside",
     }

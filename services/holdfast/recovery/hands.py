@@ -110,6 +110,7 @@ class Hands:
             self._rt.spawn(self._lease.run(), "lease"),
             self._rt.spawn(self._reporter.run_pulse(), "pulse"),
             self._rt.spawn(self._reporter.run_watch(), "watch"),
+            self._rt.spawn(self._reporter.run_lease(), "lease of volumes"),
             self._rt.spawn(self._listen(), "listen"),
         ]
         await self._rt.stopping.wait()

@@ -6,10 +6,12 @@ import logging
 
 from holdfast import clock, subjects
 from holdfast.bus import BusError
+from holdfast.config.volume_check import replicated
 from holdfast.recovery.actor import Actor
 from holdfast.recovery.leaseholder import LeaseHolder
 from holdfast.recovery.watchdog import Watchdog
 from holdfast.service import Runtime
+from holdfast.volume_wire import NodeLease
 from holdfast.wire import Acknowledged, HandsPulse, Watch, WatchedResource
 
 WATCH_EVERY = 2.0
@@ -53,6 +55,21 @@ class Reporter:
             except BusError as error:
                 _log.debug("the monitor did not answer: %s", error.problem)
             await _set_within(self._watch_changed, WATCH_EVERY)
+
+    async def run_lease(self) -> None:
+        """Tell the storage service the end of the lease until cancelled, with each renewal.
+
+        Volumes of this node answer nobody without it. Nothing to do where there are none.
+        """
+        subject = subjects.command(self._rt.place, "storage_replication")
+        members = [volume.members for volume in replicated(self._rt.cluster).values()]
+        while any(self._rt.place in names for names in members):
+            lease = NodeLease(
+                node=self._rt.place, boot=self._rt.boot, valid_until=self._lease.valid_until
+            )
+            with contextlib.suppress(BusError):
+                await self._rt.bus.publish(subject, lease)
+            await asyncio.sleep(self._rt.timing.renew_every)
 
     def _pulse(self) -> HandsPulse:
         return HandsPulse(

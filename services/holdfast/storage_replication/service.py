@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 
 from holdfast import clock, subjects
 from holdfast.bus import BusError
@@ -10,15 +9,13 @@ from holdfast.config.volumes import DirectoryVolume
 from holdfast.errors import HoldfastError
 from holdfast.events import EventData
 from holdfast.events.fields import volume_entity
-from holdfast.ids import uuid7
 from holdfast.service import Runtime
 from holdfast.storage_replication.drivers.directory import DirectoryDriver
 from holdfast.storage_replication.keeper import Keeper
 from holdfast.storage_replication.memory import Memory
-from holdfast.storage_replication.signals import Signals
+from holdfast.storage_replication.replicated.fleet import Fleet
+from holdfast.volume_wire import NodeLease
 from holdfast.wire import Acknowledged, MonitorPulse, VolumeOrder
-
-_log = logging.getLogger("holdfast.storage")
 
 
 class NotANode(HoldfastError):
@@ -49,8 +46,9 @@ class Storage:
             for name, config in rt.cluster.volumes.items()
             if isinstance(config, DirectoryVolume)
         }
-        self._signals = Signals(rt.place)
         self._changed = asyncio.Event()
+        self._fleet = Fleet(rt, memory, self._changed.set)
+        self._reports = self._fleet.reports
 
     async def run(self) -> None:
         """Work until stopping."""
@@ -61,19 +59,25 @@ class Storage:
         ]
         tasks.append(rt.spawn(self._pulses(), "pulses"))
         try:
-            await rt.bus.serve(self._subject, VolumeOrder, self._ordered)
+            await rt.bus.serve(self._subject, VolumeOrder | NodeLease, self._ordered)
+            await self._fleet.start(lambda work, name: tasks.append(rt.spawn(work, name)))
             await rt.stopping.wait()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _ordered(self, order: VolumeOrder) -> Acknowledged:
+    async def _ordered(self, order: VolumeOrder | NodeLease) -> Acknowledged | None:
+        if isinstance(order, NodeLease):
+            self._fleet.lease(order)
+            return None
         kind, problem = self._misdirected(order)
         if problem:
             self._rt.rejects.reject(self._subject, kind, problem)
             return Acknowledged(ok=False, error=problem)
         try:
+            if order.volume in self._fleet.agents:
+                return await self._fleet.agents[order.volume].order(order)
             return await self._keepers[order.volume].order(order)
         except HoldfastError as error:
             return Acknowledged(ok=False, error=f"it cannot be recorded: {error.problem}")
@@ -83,8 +87,8 @@ class Storage:
             return "forged", f"meant for node {order.node}, this is {self._rt.place}"
         if order.boot != self._rt.boot:
             return "stale", f"meant for boot {order.boot}, this is boot {self._rt.boot}"
-        if order.volume not in self._keepers:
-            return "forged", f"there is no volume {order.volume} in this cluster file"
+        if order.volume not in {*self._keepers, *self._fleet.agents}:
+            return "forged", f"the cluster file has no volume {order.volume} for this node"
         return "", ""
 
     async def _watch(self, keeper: Keeper) -> None:
@@ -94,29 +98,19 @@ class Storage:
             if remembered.active and remembered.mark.boot == self._rt.boot:
                 problem = await keeper.probe()
                 if keeper.remembered == remembered:
-                    self._observe(keeper.volume, remembered.mark.epoch, problem)
+                    self._reports.own(keeper.volume, remembered.mark.epoch, problem)
             else:
-                self._signals = self._signals.forget(keeper.volume)
+                self._reports.forget(keeper.volume)
             await asyncio.sleep(keeper.config.probe_interval)
 
-    def _observe(self, volume: str, epoch: int, problem: str) -> None:
-        signals, draft = self._signals.observe(volume, epoch, problem, clock.monotonic(), uuid7)
-        if draft is None:
-            return
-        _log.warning("volume %s: %s", volume, problem or "ok again")
-        self._signals = signals
-        self._changed.set()
-        try:
-            self._rt.outbox.emit(draft)
-        except HoldfastError as error:
-            _log.critical("the signal of volume %s cannot be recorded: %s", volume, error)
-
     async def _pulses(self) -> None:
-        """At once on a change, and every `pulse_every` while something is not ok."""
+        """At once on a change, and every `pulse_every` while there is something to say."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(
-                    self._rt.timing.pulse_every if self._signals.failing else None
+                    self._rt.timing.pulse_every
+                    if self._reports.failing or self._fleet.agents
+                    else None
                 ):
                     await self._changed.wait()
             self._changed.clear()
@@ -125,7 +119,8 @@ class Storage:
                 boot=self._rt.boot,
                 service="storage_replication",
                 now=clock.monotonic(),
-                signals=list(self._signals.failing),
+                signals=list(self._reports.failing),
+                volumes=self._fleet.pulses(),
             )
             with contextlib.suppress(BusError):
                 await self._rt.bus.publish(subjects.pulse(self._rt.place), pulse)

@@ -10,33 +10,47 @@ from holdfast.wire import SignalSummary
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What was looked at. A problem of it makes the volume `state`."""
+
+    volume: str
+    epoch: int
+    probe: str = "volume"
+    state: Health = Health.FAILED
+    about: str = ""
+    """The node it speaks of, if not this one."""
+    well: str = "it takes writes again"
+
+
+@dataclass(frozen=True, slots=True)
 class Signals:
-    """What is not ok, by volume. One probe is enough for failed: it has its own deadline."""
+    """What is not ok, by volume and probe. One look is enough: it has its own deadline."""
 
     node: str
     failing: tuple[SignalSummary, ...] = ()
 
     def observe(
-        self, volume: str, epoch: int, problem: str, now: float, mint: Mint
+        self, seen: Seen, problem: str, now: float, mint: Mint
     ) -> tuple["Signals", Draft | None]:
         """One probe's result; `problem` is empty if it passed. `now` is monotonic seconds."""
-        entity, instance = volume_entity(volume), f"epoch:{epoch}"
-        before = next((s for s in self.failing if s.entity == entity), None)
-        if bool(problem) == (before is not None):
+        entity, instance = volume_entity(seen.volume), f"epoch:{seen.epoch}"
+        before = self.of(seen.volume, seen.probe)
+        after = seen.state if problem else Health.OK
+        if after is (before.state if before else Health.OK):
             return self, None
-        others = tuple(s for s in self.failing if s.entity != entity)
+        others = tuple(s for s in self.failing if s is not before)
         event = mint()
         incident = before.incident if before else event
         draft = Draft(
             id=event,
             data=HealthSignal(
                 layer=Layer.STORAGE,
-                node=self.node,
+                node=seen.about or self.node,
                 observer=self.node,
-                probe="volume",
-                state=Health.FAILED if problem else Health.OK,
-                previous=Health.OK if problem else Health.FAILED,
-                reason=problem or "it takes writes again",
+                probe=seen.probe,
+                state=after,
+                previous=before.state if before else Health.OK,
+                reason=problem or seen.well,
                 instance=instance,
             ),
             entity=entity,
@@ -47,10 +61,10 @@ class Signals:
             return replace(self, failing=others), draft
         summary = SignalSummary(
             entity=entity,
-            node=self.node,
+            node=seen.about or self.node,
             layer=Layer.STORAGE,
-            probe="volume",
-            state=Health.FAILED,
+            probe=seen.probe,
+            state=after,
             reason=problem,
             event=event,
             incident=incident,
@@ -59,7 +73,13 @@ class Signals:
         )
         return replace(self, failing=(*others, summary)), draft
 
-    def forget(self, volume: str) -> "Signals":
-        """It is not active any more: its health is not our business."""
+    def of(self, volume: str, probe: str) -> SignalSummary | None:
+        """What is wrong with a volume as that probe sees it."""
         entity = volume_entity(volume)
-        return replace(self, failing=tuple(s for s in self.failing if s.entity != entity))
+        return next((s for s in self.failing if (s.entity, s.probe) == (entity, probe)), None)
+
+    def forget(self, volume: str, keep: str = "") -> "Signals":
+        """It is not active any more: its health, but for one probe's, is not our business."""
+        entity = volume_entity(volume)
+        failing = tuple(s for s in self.failing if s.entity != entity or s.probe == keep)
+        return replace(self, failing=failing)

@@ -20,6 +20,7 @@ from holdfast.events.example_steps import (
     Steps,
     intent,
 )
+from holdfast.events.example_volume import volume_story
 from holdfast.events.hands import (
     LeaseAcquired,
     RecoverySucceeded,
@@ -58,6 +59,7 @@ def tell(record: Recorder) -> None:
     alpha_returns(record)
     record.wait(3600)
     alpha_is_repaired(record)
+    volume_story(record)
     disk_breaks(record, steps)
     record.wait(60)
     record("alpha", "monitor", ServiceStopped(service="monitor", place="alpha", reason="SIGTERM"))

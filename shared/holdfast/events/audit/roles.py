@@ -29,6 +29,9 @@ ACTION_TYPES = frozenset(
         "recovery_exhausted",
         "volume_activated",
         "volume_released",
+        "volume_created",
+        "volume_set_changed",
+        "volume_fell_back",
     }
 )
 """Types that touch a machine or a group, or commit to doing so.

@@ -1,0 +1,86 @@
+"""Where a group's replicated volumes may be promoted, as far as pulses tell. Pure.
+
+A hint: the storage service that is ordered to promote asks the record, which alone decides (I5).
+"""
+
+from collections.abc import Iterator
+
+from holdfast.config.model import VolumeResource
+from holdfast.config.volume_check import replicated
+from holdfast.config.volumes import MaxLag, ReplicatedVolume
+from holdfast.failover_decider.state import NodeView, State
+from holdfast.volume_wire import MemberPulse, VolumePulse
+
+
+def forbid(state: State, group: str, view: NodeView) -> str | None:
+    """Why a volume of the group cannot be promoted on a node; None when nothing is known."""
+    for name, volume in _volumes(state, group):
+        copy = view.copy(name)
+        if copy is None:
+            return f"its storage service has not told how its copy of volume {name} is"
+        if copy.problem:
+            return f"its copy of volume {name} cannot be used: {copy.problem}"
+        if copy.standing == "none":
+            return f"it has no copy of volume {name} on record"
+        if copy.standing == "behind" or (copy.standing == "following" and volume.max_lag is None):
+            return f"its copy of volume {name} {_lacks(state, view, name, copy)}{_cure(copy)}"
+    return None
+
+
+def misgivings(state: State, group: str, view: NodeView) -> list[str]:
+    """What would be lost, or may have been, if the group's volumes were promoted on the node."""
+    found = []
+    for name, volume in _volumes(state, group):
+        copy = view.copy(name)
+        if copy is None or copy.standing == "in_sync":
+            if copy is not None and not copy.intact:
+                found.append(f"its copy of volume {name} lost power since it was compared")
+        else:
+            found.append(f"its copy of volume {name} {_lacks(state, view, name, copy)}")
+            if volume.max_lag is not None:
+                found[-1] += f", {_allowed(volume.max_lag)}"
+    return found
+
+
+def _volumes(state: State, group: str) -> Iterator[tuple[str, ReplicatedVolume]]:
+    known = replicated(state.cluster)
+    for resource in state.cluster.groups[group].resources.values():
+        if isinstance(resource, VolumeResource) and resource.volume in known:
+            yield resource.volume, known[resource.volume]
+
+
+def _lacks(state: State, view: NodeView, volume: str, copy: VolumePulse) -> str:
+    """In words, with bytes and seconds where the primary told them."""
+    member = _as_its_primary_sees_it(state, view.node, volume, copy)
+    if copy.standing == "following":
+        if member is None:
+            return "follows, how closely nobody tells"
+        return f"follows: {member.lag_bytes} bytes of {member.lag_seconds:.1f} s may be lost"
+    if copy.standing == "accepted":
+        return "is behind, which an operator accepted"
+    known = f", by at most {member.behind} bytes" if member is not None else ""
+    return f"is behind{known}: it lacks acknowledged writes"
+
+
+def _as_its_primary_sees_it(
+    state: State, node: str, volume: str, copy: VolumePulse
+) -> MemberPulse | None:
+    """What the primary of the record that the copy knows last said of it, alive or not."""
+    primaries = [
+        seen
+        for other in state.nodes.values()
+        if other.node != node and (seen := other.copy(volume)) and seen.role == "primary"
+    ]
+    latest = max(primaries, key=lambda seen: seen.epoch, default=None)
+    if latest is None or latest.epoch < copy.epoch:
+        return None
+    return next((member for member in latest.members if member.node == node), None)
+
+
+def _allowed(lag: MaxLag) -> str:
+    return f"which is within the {lag.bytes} and {lag.seconds:g} s that `max_lag` allows"
+
+
+def _cure(copy: VolumePulse) -> str:
+    whole = ", ".join(copy.in_sync)
+    return f"; {whole} has all; only an operator may accept that (`--accept-loss`)"

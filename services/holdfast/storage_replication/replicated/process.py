@@ -1,0 +1,87 @@
+"""A data path as a process: started in a group of its own, so that it outlives this service.
+
+It shares our session, so whatever ends the host ends it, too.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+MAX_LOG_BYTES = 1024 * 1024
+_KILL_TIMEOUT = 5.0
+
+
+class Process:
+    """A child. `ended` is set when it has ended and is reaped."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        """Start it. Raises OSError."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                process_group=0,
+            )
+        self.ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._fd = os.pidfd_open(self._popen.pid)
+        self._loop.add_reader(self._fd, self._reap)
+
+    def how(self) -> str:
+        """How it ended, for people."""
+        code = self._popen.returncode
+        if code is None:
+            return "it runs"
+        return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        self._popen.wait()  # at once: its pidfd says that it has ended
+        self.ended.set()
+
+
+async def kill(pid: int) -> bool:
+    """SIGKILL a data path that does not answer; whether it is surely gone.
+
+    `pid` comes from the other end of a connection that was open just now.
+    """
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(fd, gone.set)
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        async with asyncio.timeout(_KILL_TIMEOUT):
+            await gone.wait()
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log, bounded, for a reason."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 2000))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    line = next((line for line in reversed(lines) if line.strip()), "")
+    return "".join(c if c.isprintable() else " " for c in line).strip()[:300]

@@ -1,0 +1,72 @@
+"""What the pulse says of a volume: the record as it is seen here, and its data path. Pure."""
+
+from typing import Literal
+
+from holdfast.storage_replication.control import Comparison, MemberState, State
+from holdfast.volume_wire import Comparing, MemberPulse, VolumePulse
+from holdfast.volumes import VolumeRecord
+
+Standing = Literal["in_sync", "following", "accepted", "behind", "none"]
+
+
+def pulse(
+    volume: str, node: str, record: VolumeRecord | None, state: State | None, problem: str
+) -> VolumePulse:
+    """`problem`: why there is no data path, if there is none."""
+    return VolumePulse(
+        volume=volume,
+        standing=standing(record, node),
+        problem=(_unusable(record, node, state) if state else problem)[:200],
+        intact=state.intact if state else True,
+        role=state.role if state else "off",
+        epoch=state.epoch if state else 0,
+        size=record.size if record else 0,
+        frozen=state.frozen[:200] if state else "",
+        in_sync=record.in_sync if record else [],
+        following=record.following if record else [],
+        members=[
+            _member(name, one)
+            for name, one in (state.members.items() if state else ())
+            if record is None or name in record.members
+        ],
+        clients=state.clients if state else 0,
+    )
+
+
+def standing(record: VolumeRecord | None, node: str) -> Standing:
+    """What the record says of a member."""
+    if record is None or node not in record.members:
+        return "none"
+    if node in record.in_sync:
+        return "in_sync"
+    if record.accepted is not None and record.accepted.node == node:
+        return "accepted"
+    return "following" if node in record.following else "behind"
+
+
+def _unusable(record: VolumeRecord | None, node: str, state: State) -> str:
+    if state.failed:
+        return f"its disk failed (errno {state.failed})"
+    if state.resyncing and record is not None and node not in record.in_sync:
+        return "its resync is not complete"
+    return ""
+
+
+def _member(name: str, state: MemberState) -> MemberPulse:
+    return MemberPulse(
+        node=name,
+        connected=state.connected,
+        phase=state.phase,
+        behind=state.behind,
+        lag_bytes=state.lag_bytes,
+        lag_seconds=state.lag_seconds,
+        resync=_comparing(state.resync),
+        verify=_comparing(state.verify),
+        problem=state.refusal[:200],
+    )
+
+
+def _comparing(comparison: Comparison | None) -> Comparing | None:
+    if comparison is None:
+        return None
+    return Comparing(done=comparison.done, total=comparison.total, eta=comparison.eta)

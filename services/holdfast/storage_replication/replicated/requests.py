@@ -1,0 +1,185 @@
+"""What operators ask of a volume, done and answered."""
+
+from collections.abc import Awaitable, Callable
+
+from holdfast.config.volumes import size_in_bytes
+from holdfast.errors import HoldfastError
+from holdfast.events.storage import VolumeCreated, VolumeFellBack
+from holdfast.ids import uuid7
+from holdfast.storage_replication.control import FallBack, Resize, SetMembers, State, Verify
+from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated.agent import Agent
+from holdfast.storage_replication.replicated.client import Client
+from holdfast.storage_replication.replicated.reports import Trail
+from holdfast.storage_replication.replicated.transitions import ChangeRefused
+from holdfast.volume_wire import (
+    AcceptLoss,
+    ChangeMember,
+    CreateVolume,
+    FallBackVolume,
+    ResizeVolume,
+    VerifyVolume,
+    VolumeAnswer,
+    VolumeRequest,
+)
+from holdfast.volumes import VolumeRecord
+
+WITHIN = 8.0
+"""Seconds for one step."""
+
+
+async def carry_out(agent: Agent, request: VolumeRequest) -> VolumeAnswer:
+    """To its end, or to where it goes on by itself. A refusal is an answer, not an exception."""
+    work: Callable[[Trail], Awaitable[str]]
+    match request:
+        case CreateVolume():
+            name, work = "create_volume", lambda trail: _create(agent, trail)
+        case ChangeMember():
+            name, work = f"{request.action}_member", lambda trail: _member(agent, request, trail)
+        case ResizeVolume():
+            name, work = "resize_volume", lambda trail: _resize(agent, trail)
+        case VerifyVolume():
+            name, work = "verify_volume", lambda _: _verify(agent, request)
+        case FallBackVolume():
+            name, work = "fall_back_volume", lambda trail: _fall_back(agent, trail)
+        case AcceptLoss():
+            name, work = "accept_loss", lambda _: _accept_loss(agent, request)
+    member = {"member": request.member} if isinstance(request, ChangeMember | VerifyVolume) else {}
+    trail = agent.reports.asked(agent.volume, request.operator, name, **member)
+    try:
+        text = await work(trail)
+    except HoldfastError as error:
+        return VolumeAnswer(
+            ok=False, text=f"{error.problem}; {error.cure}"[:1000], incident=trail.incident
+        )
+    return VolumeAnswer(ok=True, text=text[:1000], incident=trail.incident)
+
+
+async def _create(agent: Agent, trail: Trail) -> str:
+    place = agent.place
+    record = transitions.create(
+        agent.volume,
+        uuid7(),
+        size_in_bytes(place.config.size),
+        list(place.config.members),
+        place.node,
+    )
+    await agent.register.create(record, within=WITHIN)
+    data = VolumeCreated(
+        volume=agent.volume,
+        node=place.node,
+        epoch=0,
+        size=record.size,
+        members=list(record.members),
+    )
+    agent.reports.say(agent.volume, data, trail)
+    return f"{record.size} bytes, with the content that {place.node} has"
+
+
+async def _member(agent: Agent, request: ChangeMember, trail: Trail) -> str:
+    state, client, record = _primary(agent)
+    node, member = agent.place.node, request.member
+    members = agent.place.others(record)
+    if request.action == "add":
+        if member not in agent.place.hosts:
+            raise ChangeRefused(
+                f"the cluster file names no member {member}",
+                place=f"volume {agent.volume}",
+                cure=f"add `[volumes.{agent.volume}.members.{member}]` on every place, and "
+                "restart storage_replication",
+            )
+        new = transitions.add_member(record, node, state.epoch, member)
+        members = agent.place.others(new)
+        # Its dirty map first, which says that it has nothing yet.
+        await client.order(lambda n: SetMembers(id=n, members=members), within=WITHIN)
+        changed = await agent.register.change(
+            agent.volume,
+            lambda now: transitions.add_member(now, node, state.epoch, member),
+            within=WITHIN,
+        )
+        agent.say_changed(changed, "added", member, trail)
+        return f"{member} gets a copy now; `holdfast volume status` shows how far it is"
+    changed = await agent.register.change(
+        agent.volume,
+        lambda now: transitions.remove_member(now, node, state.epoch, member),
+        within=WITHIN,
+    )
+    agent.say_changed(changed, "removed", member, trail)
+    members.pop(member, None)
+    await client.order(lambda n: SetMembers(id=n, members=members), within=WITHIN)
+    return f"{member} keeps its data, but is no copy of the volume any more"
+
+
+async def _resize(agent: Agent, trail: Trail) -> str:
+    state, client, record = _primary(agent)
+    wanted = size_in_bytes(agent.place.config.size)
+    if wanted < record.size:
+        raise ChangeRefused(
+            f"it has {record.size} bytes, the cluster file says {wanted}",
+            place=f"volume {agent.volume}",
+            cure="a volume only grows: set `size` to what it has, or more",
+        )
+    await client.order(lambda n: Resize(id=n, size=wanted), within=WITHIN)
+    changed = await agent.register.change(
+        agent.volume,
+        lambda now: transitions.resize(now, agent.place.node, state.epoch, wanted),
+        within=WITHIN,
+    )
+    agent.say_changed(changed, "resized", agent.place.node, trail)
+    return f"it has {wanted} bytes; clients see it when they connect anew"
+
+
+async def _verify(agent: Agent, request: VerifyVolume) -> str:
+    _, client, _ = _primary(agent)
+    await client.order(
+        lambda n: Verify(id=n, member=request.member, repair=request.repair), within=WITHIN
+    )
+    return "begun; `holdfast volume status` shows how far it is, `volume_verified` what was found"
+
+
+async def _fall_back(agent: Agent, trail: Trail) -> str:
+    client = agent.paths.client
+    state = agent.paths.state
+    if client is None or state is None:
+        raise _no_data_path(agent)
+    await client.order(lambda n: FallBack(id=n), within=60.0)
+    data = VolumeFellBack(volume=agent.volume, node=agent.place.node, epoch=state.epoch)
+    agent.reports.say(agent.volume, data, trail)
+    return "the copy is as it was before its resync began"
+
+
+async def _accept_loss(agent: Agent, request: AcceptLoss) -> str:
+    node = agent.place.node
+    state = agent.paths.state
+    if state is None:
+        raise _no_data_path(agent)
+    if state.resyncing:
+        raise ChangeRefused(
+            f"the copy on {node} is between two states",
+            place=f"volume {agent.volume}",
+            cure=f"`holdfast volume fallback {agent.volume} {node}` first",
+        )
+    await agent.register.change(
+        agent.volume,
+        lambda now: transitions.accept_loss(now, node, request.operator, request.stated),
+        within=WITHIN,
+    )
+    return f"{node} may be promoted next"
+
+
+def _primary(agent: Agent) -> tuple[State, Client, VolumeRecord]:
+    """Raises ChangeRefused if the volume is not served here."""
+    state, client, record = agent.paths.state, agent.paths.client, agent.record
+    if state is None or client is None or record is None or state.role != "primary":
+        raise ChangeRefused(
+            f"the volume is not served on {agent.place.node}",
+            place=f"volume {agent.volume}",
+            cure="ask the node that runs the group; start the group if none does",
+        )
+    return state, client, record
+
+
+def _no_data_path(agent: Agent) -> ChangeRefused:
+    return ChangeRefused(
+        agent.paths.problem, place=f"volume {agent.volume}", cure=f"see {agent.place.folder}"
+    )

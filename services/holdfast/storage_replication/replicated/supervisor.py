@@ -1,0 +1,151 @@
+"""Keeps a member's data path running, and a connection to it open."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from holdfast.clock import monotonic
+from holdfast.storage_replication.control import Ask, Happened, State
+from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated.client import Client
+from holdfast.storage_replication.replicated.place import LOG, SUPERBLOCK, Place
+from holdfast.storage_replication.replicated.process import Process, kill, last_line
+from holdfast.storage_replication.replicated.register import ChangeUnknown, Register
+from holdfast.volumes import VolumeRecord
+
+BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+LOOK_EVERY = 1.0
+"""Seconds between looks at a record that does not let the data path run."""
+START_TIMEOUT = 20.0
+"""Seconds until a data path that was started must listen: it may have to make its files."""
+POLL = 0.05
+CHANGE_WITHIN = 5.0
+_log = logging.getLogger("holdfast.storage")
+
+Told = Callable[[State | Ask | Happened], None]
+
+
+class Supervisor:
+    """`resume` is called when a connection stands and the data path has said how it is."""
+
+    def __init__(
+        self,
+        place: Place,
+        register: Register,
+        told: Told,
+        resume: Callable[[], Awaitable[None]],
+        ended: Callable[[str], None],
+    ) -> None:
+        self._place, self._register = place, register
+        self._told, self._resume, self._ended = told, resume, ended
+        self._process: Process | None = None
+        self.client: Client | None = None
+        self.state: State | None = None
+        """What the connected data path said last."""
+        self.problem = "its data path is being started"
+        """Why there is none; empty: there is one."""
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled; the data path goes on (I10)."""
+        failures = 0
+        while True:
+            began = monotonic()
+            try:
+                self.problem = await self._once()
+            except (OSError, TimeoutError) as error:
+                self.problem = f"its data path cannot be started: {error or 'no answer'}"
+            except (transitions.ChangeRefused, ChangeUnknown) as error:
+                self.problem = error.problem
+            failures = 0 if monotonic() - began > BACKOFF[-1] else failures + 1
+            await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF)) - 1])
+
+    async def _once(self) -> str:
+        """From finding or starting the data path to the end of the connection. Why it ended."""
+        record = self._register.record(self._place.volume)
+        if record is None:
+            return "there is no such volume yet: `holdfast volume create` makes it"
+        if problem := await self._unfit(record):
+            return problem
+        client = await self._connect(record)
+        self.client, self.problem = client, ""
+        hearing = asyncio.create_task(client.run())
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await self.ready.wait()
+            await self._resume()
+            await hearing
+        finally:
+            hearing.cancel()
+            client.close()
+            with contextlib.suppress(asyncio.CancelledError):
+                await hearing
+            self.client = self.state = None
+            self.ready.clear()
+        reason = "its connection ended"
+        if self._process is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._process.ended.wait()
+                    reason = self._process.how()
+        self._ended(reason)
+        return f"its data path ended: {reason}"
+
+    async def _unfit(self, record: VolumeRecord) -> str:
+        """Why the record does not let this member's data path run; empty: it does.
+
+        Only a member whose files are those of the record may: one that lost them does not know what
+        it lacks, and would be taken for one that lacks nothing.
+        """
+        place = self._place
+        known = record.members.get(place.node)
+        if known is None:
+            return f"{place.node} is no member: `holdfast volume members add` makes it one"
+        mine = place.instance()
+        if known.instance:
+            if known.instance != mine:
+                return transitions.lost_files(place.node)
+            return ""
+        if mine and (place.folder / SUPERBLOCK).exists():
+            await self._end_leftover()
+            place.forget()  # of an earlier membership, which ended
+            mine = ""
+        instance = mine or place.make_instance()
+        await self._register.change(
+            place.volume,
+            lambda now: transitions.started(now, place.node, instance),
+            within=CHANGE_WITHIN,
+        )
+        return ""
+
+    async def _connect(self, record: VolumeRecord) -> Client:
+        """To the one that runs, else to one that is started. Raises OSError, TimeoutError."""
+        with contextlib.suppress(OSError, TimeoutError):
+            return await Client.connect(self._place.control_socket, self._hear)
+        log = self._place.folder / LOG
+        process = self._process
+        if process is None or process.ended.is_set():
+            process = self._process = Process(self._place.command(record), log)
+        async with asyncio.timeout(START_TIMEOUT):
+            while not process.ended.is_set():
+                with contextlib.suppress(OSError):
+                    return await Client.connect(self._place.control_socket, self._hear)
+                await asyncio.sleep(POLL)
+        raise OSError(f"{process.how()}: {last_line(log)}")
+
+    async def _end_leftover(self) -> None:
+        """The data path of a membership that is over. Raises OSError if it does not end."""
+        try:
+            client = await Client.connect(self._place.control_socket, self._hear)
+        except (OSError, TimeoutError):
+            return
+        client.close()
+        if not await kill(client.pid):
+            raise OSError("the data path of an earlier membership does not end")
+
+    def _hear(self, message: State | Ask | Happened) -> None:
+        if isinstance(message, State):
+            self.state = message
+            self.ready.set()
+        self._told(message)

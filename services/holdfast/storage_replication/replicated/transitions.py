@@ -1,0 +1,188 @@
+"""How a volume's record may change: pure, every rule of I5 in one place.
+
+Each takes the record as it is and gives the one to write in its place. Repeated on its own result
+it gives the same again, so a write whose answer was lost can be made sure of by another one.
+"""
+
+from typing import NamedTuple
+
+from holdfast.errors import HoldfastError
+from holdfast.structs import replace
+from holdfast.volumes import AcceptedLoss, MemberRecord, VolumeRecord
+
+
+class ChangeRefused(HoldfastError):
+    """The record, as it is, does not allow it."""
+
+
+class Promoted(NamedTuple):
+    """The record to write, and what the member must be told of the one it replaces."""
+
+    record: VolumeRecord
+    counted: bool
+    """It had every acknowledged write."""
+    kept_from: int
+    """The epoch of the replaced record, if this node was its primary; else 0. Also 0 if it is
+    recorded already, when only the member's own files tell."""
+
+
+def create(volume: str, uuid: str, size: int, members: list[str], source: str) -> VolumeRecord:
+    """The first record: `source` has the content, the others get it from there."""
+    return VolumeRecord(
+        volume=volume,
+        uuid=uuid,
+        size=size,
+        in_sync=[source],
+        members={name: MemberRecord() for name in members},
+    )
+
+
+def promote(
+    record: VolumeRecord, node: str, epoch: int, present: set[str], max_lag: str
+) -> Promoted:
+    """`node` becomes the primary at `epoch`. Raises ChangeRefused.
+
+    `present`: others that answer; who is in sync and does not is taken out, for nothing would be
+    acknowledged without it. `max_lag`: the loss that needs no operator, in words; empty: none.
+    """
+    place = f"volume {record.volume}"
+    if epoch < record.epoch or (epoch == record.epoch and record.primary != node):
+        raise ChangeRefused(
+            f"epoch {epoch} is past: {record.primary} was promoted at epoch {record.epoch}",
+            place=place,
+            cure="promote at a higher epoch",
+        )
+    if node not in record.members:
+        raise ChangeRefused(
+            f"{node} has no copy of it",
+            place=place,
+            cure=f"`holdfast volume members add {record.volume} {node}`",
+        )
+    if epoch == record.epoch:
+        return Promoted(record, not record.loss, 0)
+    complete = node in record.in_sync
+    loss = "" if complete else _loss(record, node, max_lag)
+    was_primary = record.primary == node
+    new = replace(
+        record,
+        epoch=epoch,
+        primary=node,
+        in_sync=[name for name in record.in_sync if name == node or name in present]
+        if complete
+        else [node],
+        # What others lack is known to nobody but the primary that fed them.
+        following=record.following if was_primary else [],
+        loss=loss,
+        accepted=None,
+    )
+    return Promoted(new, complete, record.epoch if was_primary else 0)
+
+
+def _loss(record: VolumeRecord, node: str, max_lag: str) -> str:
+    """What is lost if a member that is not in sync is promoted. Raises ChangeRefused."""
+    if record.accepted is not None and record.accepted.node == node:
+        return f"{record.accepted.operator} accepts: {record.accepted.stated}"
+    if node in record.following and max_lag:
+        return f"it follows, within {max_lag}"
+    whole = ", ".join(record.in_sync)
+    raise ChangeRefused(
+        f"{node} {'follows' if node in record.following else 'is behind'}: it may lack "
+        f"acknowledged writes; {whole} has them all",
+        place=f"volume {record.volume}",
+        cure=f"start the group where the volume is whole ({whole}), or accept the loss with "
+        "`holdfast start GROUP --on NODE --accept-loss`",
+    )
+
+
+def take_out(record: VolumeRecord, node: str, epoch: int, member: str) -> VolumeRecord:
+    """The primary goes on without a member. Raises ChangeRefused."""
+    _require_primary(record, node, epoch)
+    return replace(
+        record,
+        in_sync=[name for name in record.in_sync if name != member],
+        following=[name for name in record.following if name != member],
+    )
+
+
+def take_in(
+    record: VolumeRecord, node: str, epoch: int, member: str, *, asynchronous: bool
+) -> VolumeRecord:
+    """A member has everything; async: it follows within its bound. Raises ChangeRefused."""
+    _require_primary(record, node, epoch)
+    if member not in record.members:
+        raise ChangeRefused(
+            f"{member} is no member",
+            place=f"volume {record.volume}",
+            cure=f"`holdfast volume members add {record.volume} {member}`",
+        )
+    without = take_out(record, node, epoch, member)
+    if asynchronous:
+        return replace(without, following=[*without.following, member])
+    return replace(without, in_sync=[*without.in_sync, member])
+
+
+def add_member(record: VolumeRecord, node: str, epoch: int, member: str) -> VolumeRecord:
+    """A new copy, empty so far. Raises ChangeRefused."""
+    _require_primary(record, node, epoch)
+    if member in record.members:
+        return record
+    return replace(record, members={**record.members, member: MemberRecord()})
+
+
+def remove_member(record: VolumeRecord, node: str, epoch: int, member: str) -> VolumeRecord:
+    """A copy less, for good. Raises ChangeRefused."""
+    if member == node:
+        raise ChangeRefused(
+            f"{member} is the primary",
+            place=f"volume {record.volume}",
+            cure="move the group elsewhere first",
+        )
+    without = take_out(record, node, epoch, member)
+    members = {name: one for name, one in without.members.items() if name != member}
+    return replace(without, members=members)
+
+
+def started(record: VolumeRecord, member: str, instance: str) -> VolumeRecord:
+    """A member's files exist from now on, and are these. Raises ChangeRefused."""
+    known = record.members.get(member)
+    if known is None or known.instance not in ("", instance):
+        raise ChangeRefused(
+            f"{member} is no member any more" if known is None else lost_files(member),
+            place=f"volume {record.volume}",
+            cure=f"`holdfast volume members remove {record.volume} {member}`, then add it again: "
+            "it gets a fresh copy",
+        )
+    return replace(record, members={**record.members, member: MemberRecord(instance=instance)})
+
+
+def lost_files(member: str) -> str:
+    """Why a member whose files are not those of the record is not started."""
+    return f"{member} has lost the files beside its data, and with them what its data is worth"
+
+
+def resize(record: VolumeRecord, node: str, epoch: int, size: int) -> VolumeRecord:
+    """It has grown. Raises ChangeRefused."""
+    _require_primary(record, node, epoch)
+    return replace(record, size=max(size, record.size))
+
+
+def accept_loss(record: VolumeRecord, node: str, operator: str, stated: str) -> VolumeRecord:
+    """An operator's word that `node` may be promoted next. Raises ChangeRefused."""
+    if node not in record.members:
+        raise ChangeRefused(
+            f"{node} has no copy of it",
+            place=f"volume {record.volume}",
+            cure=f"choose one of {', '.join(record.members)}",
+        )
+    return replace(
+        record, accepted=AcceptedLoss(node=node, operator=operator, stated=stated[:1000])
+    )
+
+
+def _require_primary(record: VolumeRecord, node: str, epoch: int) -> None:
+    if (record.primary, record.epoch) != (node, epoch):
+        raise ChangeRefused(
+            f"{node} is not its primary at epoch {epoch}: {record.primary} is, at {record.epoch}",
+            place=f"volume {record.volume}",
+            cure="ask the node that runs the group",
+        )

@@ -1,0 +1,63 @@
+"""A whole cluster whose ledger keeps its journal on a replicated volume."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from holdfast.console.demo.processes import run
+from tests.support.cluster import RunningCluster
+from tests.support.nats import free_ports
+
+VOLUME = "ledger"
+
+
+class VolumeCluster(RunningCluster):
+    """As RunningCluster, with one more word for each host's copy."""
+
+    def __init__(self, folder: Path, *, size: str = "64MiB", mode: str = "sync") -> None:
+        super().__init__(folder)
+        config = folder / "cluster.toml"
+        text = config.read_text()
+        begin, end = text.index("[volumes.ledger]"), text.index("[groups.ledger]")
+        text = text[:begin] + self._volume(folder, size, mode) + text[end:]
+        socket = f"unix:{folder}/{{node}}.nbd?export={VOLUME}"
+        config.write_text(text.replace(f'"--data", "{self.data}"', f'"--nbd", "{socket}"'))
+        self.folder = folder
+
+    def _volume(self, folder: Path, size: str, mode: str) -> str:
+        ports = free_ports(2)
+        parts = [f'[volumes.ledger]\ndriver = "replicated"\nsize = "{size}"\nmode = "{mode}"\n']
+        for node, port in zip(("alpha", "beta"), ports, strict=True):
+            parts.append(
+                f"[volumes.ledger.members.{node}]\n"
+                f'path = "{folder}/{node}.raw"\nport = {port}\nsocket = "{folder}/{node}.nbd"\n'
+            )
+        return "\n".join(parts) + "\n"
+
+    async def healthy(self) -> None:
+        """The volume exists, too: the first time it has to be made."""
+        if not (self.folder / "made").exists():
+            (self.folder / "made").touch()
+            code, said = await self.command("volume", "create", VOLUME)
+            assert code == 0, said
+        await super().healthy()
+
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """`holdfast ...`: exit code and what it said."""
+        return await run(self.holdfast(*arguments), timeout=90)
+
+    async def copies(self) -> dict[str, dict[str, Any]]:
+        """What each host last said of its copy."""
+        _, said = await self.command("volume", "status", VOLUME, "--json")
+        return {one["node"]: one["pulse"] for one in json.loads(said)}
+
+    async def in_sync(self) -> None:
+        """Both copies have everything."""
+
+        def both(status: Any) -> bool:
+            return bool(status.volumes) and all(
+                one.heard and one.pulse.standing == "in_sync" and not one.pulse.problem
+                for one in status.volumes
+            )
+
+        await self.status_where(both, "both copies are in sync")
