@@ -53,8 +53,10 @@ network-soak: $(STAMP)
 
 # A data path under ordinary NBD clients, file systems and a guest: those whose packages are here
 # (nbdkit libnbd-bin qemu-utils qemu-system-x86 fio e2fsprogs xfsprogs fuse3; root for the mounts).
+# Members under random faults are RUNS runs from SEED on, about twelve seconds each.
+volumes: RUNS = 10
 volumes: $(STAMP)
-	$(BIN)/pytest -m volumes tests/volumes
+	VOLUME_RUNS=$(RUNS) VOLUME_SEED=$(SEED) $(BIN)/pytest -m volumes tests/volumes
 
 # PostgreSQL under pgbench on ext4 on a volume: its host is killed N times from SEED on (Debian:
 # postgresql libnbd-bin fuse3 e2fsprogs nbdkit; root).

@@ -27,8 +27,7 @@ def test_a_write_is_on_both_and_survives_its_primary(tmp_path: Path) -> None:
         with volume.client() as client:
             assert client.write(4096, data) == 0
         volume.nodes["a"].end()
-        volume.expire()
-        volume.promote("b")
+        volume.fail_over("b")
         with volume.client() as client:
             assert client.read(4096, len(data)) == data
             assert client.write(0, b"b alone") == 0
@@ -102,8 +101,7 @@ def test_a_frozen_primary_that_wakes_finds_itself_replaced(tmp_path: Path) -> No
             assert client.write(0, b"first") == 0
             old.send_signal(signal.SIGSTOP)
             client.send_write(0, b"stale")
-            volume.expire()
-            volume.promote("b")
+            volume.fail_over("b")
             with Client(volume.nodes["b"].nbd) as other:
                 assert other.read(0, 5) == b"first"
                 assert other.write(0, b"newer") == 0

@@ -24,14 +24,18 @@ from holdfast.nbd_protocol import (
 DEADLINE = 20.0
 
 
-def connect(where: Path | tuple[str, int]) -> socket.socket:
+def connect(where: Path | tuple[str, int], deadline: float = DEADLINE) -> socket.socket:
     """A socket with a deadline on everything."""
     if isinstance(where, Path):
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(DEADLINE)
-        sock.connect(str(where))
+        sock.settimeout(deadline)
+        try:
+            sock.connect(str(where))
+        except OSError:
+            sock.close()
+            raise
         return sock
-    return socket.create_connection(where, DEADLINE)
+    return socket.create_connection(where, deadline)
 
 
 def exactly(sock: socket.socket, count: int) -> bytes:
@@ -69,8 +73,21 @@ def request(command: int, offset: int, length: int, *, cookie: int = 1, flags: i
 class Client:
     """In transmission, with structured replies and base:allocation unless told otherwise."""
 
-    def __init__(self, where: Path | tuple[str, int], *, structured: bool = True) -> None:
-        self.sock = connect(where)
+    def __init__(
+        self,
+        where: Path | tuple[str, int],
+        *,
+        structured: bool = True,
+        deadline: float = DEADLINE,
+    ) -> None:
+        self.sock = connect(where, deadline)
+        try:
+            self._negotiate(structured)
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def _negotiate(self, structured: bool) -> None:
         exactly(self.sock, GREETING.size)
         self.sock.sendall(CLIENT_FLAGS.pack(3))
         if structured:

@@ -271,13 +271,23 @@ class Volume:
             if n.name != name and n.port
         }
 
-    def promote(self, name: str, *, accept_loss: bool = False, epoch: int = 0) -> None:
-        """As decider: change the record, then order it. Leases are waited for by the caller."""
+    def fail_over(self, name: str, *, accept_loss: bool = False) -> None:
+        """As a decider that has no proof but time: to another member once the lease is over."""
         with self.changed:
+            self.renewing = False
+            until = max(self.lease.values(), default=0.0)
+        while (left := until - clock.monotonic()) > 0:
+            self._stop.wait(left)
+        self.promote(name, accept_loss=accept_loss)
+
+    def promote(self, name: str, *, accept_loss: bool = False) -> None:
+        """As decider: change the record, then order it. Of the last one there must be proof."""
+        with self.changed:
+            self.renewing = True
             record = self.record
             counted = name in record.in_sync
             kept_from = record.epoch if record.primary == name else 0
-            record.epoch = epoch or record.epoch + 1
+            record.epoch += 1
             record.primary = name
             if accept_loss:
                 record.in_sync, record.following = {name}, set()
@@ -312,15 +322,6 @@ class Volume:
     def demote(self, name: str) -> Done:
         """Orderly."""
         return self.nodes[name].done(Demote(id=self.id()))
-
-    def expire(self) -> None:
-        """Wait until nobody holds a lease, as a decider does that has no other proof."""
-        self.renewing = False
-        with self.changed:
-            until = max(self.lease.values(), default=0.0)
-        while (left := until - clock.monotonic()) > 0:
-            self._stop.wait(left)
-        self.renewing = True
 
     def settled(self) -> None:
         """Everybody is in step."""

@@ -47,12 +47,14 @@ class Service(asyncio.Protocol):
         self._input += data
         *lines, rest = self._input.split(b"\n")
         self._input = rest
+        for line in (*lines, rest):
+            if len(line) > MAX_LINE:
+                self._refuse(f"a line of more than {MAX_LINE} bytes")
+                self.close()
+                return
         for line in lines:
             if self.open:
                 self._line(bytes(line))
-        if len(self._input) > MAX_LINE:
-            self._refuse(f"a line of more than {MAX_LINE} bytes")
-            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Questions wait for the next one."""
