@@ -26,8 +26,7 @@ def test_nothing_acknowledged_is_lost_with_the_primary(tmp_path: Path) -> None:
             assert client.wait_acknowledged(10, PATIENCE), "on both"
             first.end()
             running_on.kill()
-        volume.expire()
-        volume.promote("b")
+        volume.fail_over("b")
         with ledger(at(second), "--epoch", "2", listen=where):
             assert client.wait_acknowledged(5, PATIENCE), "on b alone"
             volume.restart("a")
@@ -47,8 +46,7 @@ def test_a_ledger_that_stood_still_meanwhile_overwrites_nothing(tmp_path: Path) 
         with ledger(at(old), "--epoch", "1") as first:
             assert first.post("one")[0] == 201
             old.send_signal(signal.SIGSTOP)
-            volume.expire()
-            volume.promote("b")
+            volume.fail_over("b")
             with ledger(at(new), "--epoch", "2") as second:
                 assert second.post("two")[1]["index"] == 2
             old.send_signal(signal.SIGCONT)

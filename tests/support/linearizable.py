@@ -8,6 +8,7 @@ interval (forward), else it had to hold it at one moment at least between `last`
 within a forward one of another value.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
@@ -56,7 +57,7 @@ def problem(history: Iterable[Operation], initial: int = 0) -> str:
         if len(group) > 1 or group[0].ended < inf
     ]
     forward = sorted((c for c in clusters if c.forward), key=lambda c: c.first)
-    for one, other in zip(forward, forward[1:], strict=False):
+    for one, other in itertools.pairwise(forward):
         if other.first < one.last:
             return f"{one} and {other} exclude each other"
     for held in forward:

@@ -212,3 +212,18 @@ def test_an_undo_log_has_every_chunk_that_may_have_been_overwritten(seed: int) -
     again = UndoLog(file, 7, GEOMETRY)
     assert safe.items() <= dict(again.entries()).items()
     assert UndoLog(file, 8, GEOMETRY).saved == set()
+
+
+def test_nobody_is_told_that_an_extent_is_active_before_it_is_durable() -> None:
+    """Also not somebody who asks within the answer to another."""
+    power = Power(Loop(1))
+    bits = Bitmap(SimFile(power, PAGE), 64, "activity")
+    log = ActivityLog(bits, 0, lambda _error: None)
+    active: list[bool] = []
+
+    def second() -> None:
+        active.append(2 in log.active)
+
+    log.activate([1], lambda: log.activate([2], second))
+    power.loop.run(5.0)
+    assert active == [True]

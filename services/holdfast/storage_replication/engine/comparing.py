@@ -23,6 +23,17 @@ def ask(stream: Stream, peer: Peer, checkpoint: int) -> bool:
     return False
 
 
+def verify(stream: Stream, peer: Peer) -> None:
+    """Go on with the background compare, as far as window and speed allow."""
+    if peer.verify is None:
+        return
+    try:
+        while (wanted := peer.verify.next(stream.disk.file.pread)) is not None:
+            stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1], flags=VERIFY)
+    except OSError as error:
+        stream.disk.fail(error.errno or 5)
+
+
 def told(stream: Stream, peer: Peer, frame: Frame, payload: bytes) -> bool:
     """Send what differs; False: nobody asked for that."""
     if frame.flags & VERIFY:

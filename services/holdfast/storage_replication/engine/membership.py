@@ -150,6 +150,7 @@ class Membership:
 
     def pump(self, peer: Peer) -> None:
         """Go on comparing; when nothing is left, settle."""
+        comparing.verify(self._stream, peer)
         if comparing.ask(self._stream, peer, self._settings.checkpoint):
             self._settle(peer)
 

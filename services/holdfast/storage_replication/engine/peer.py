@@ -40,6 +40,9 @@ class Peer:
     flushed: int = 0
     heard_at: float = 0.0
     pinged_at: float = 0.0
+    progress: tuple[int, int, int] = (0, 0, 0)
+    """Applied, flushed, compared: when it was looked at last."""
+    progress_at: float = 0.0
     seen: bool = False
     """It was fed by this primary before, so it lacks something if it has lost its memory."""
     settling: int = 0

@@ -13,6 +13,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     member_timeout: float = 3.0
     """A member that says nothing for so long is lost."""
     ping_interval: float = 0.5
+    stall: float = 10.0
+    """One that answers, but gets nothing done for so long, is lost."""
     ask_again: float = 1.0
     """After the service refused."""
     window: int = 64 << 20

@@ -23,7 +23,8 @@ def prepared(disk: MemberDisk, frame: Frame) -> bool:
 
 
 def wanted(disk: MemberDisk, queue: Iterable[tuple[Frame, bytes]]) -> tuple[list[int], list[int]]:
-    """Extents and chunks of all that waits, up to a bound: so one sync serves many."""
+    """Extents that are not active and chunks of all that waits, up to a bound: so one sync serves
+    many."""
     extents: dict[int, None] = {}
     chunks: dict[int, None] = {}
     geometry = disk.geometry
@@ -37,7 +38,7 @@ def wanted(disk: MemberDisk, queue: Iterable[tuple[Frame, bytes]]) -> tuple[list
             range(frame.offset // geometry.extent, last // geometry.extent + 1)
         )
         chunks |= dict.fromkeys(range(frame.offset // geometry.chunk, last // geometry.chunk + 1))
-    return list(extents), list(chunks)
+    return [extent for extent in extents if extent not in disk.activity.active], list(chunks)
 
 
 def contents(disk: MemberDisk, chunks: list[int]) -> dict[int, bytes]:

@@ -57,6 +57,9 @@ class Replica:
             link.close()  # of a primary that another one has replaced
         elif not self._acceptable(frame):
             self._drop()
+        elif frame.kind is Kind.PING:
+            # At once: a disk that is slow for a while is no reason to be taken for dead.
+            self._send(Kind.PONG, frame.sequence)
         else:
             self._queue.append((frame, payload))
             self._queued += len(payload)
@@ -173,8 +176,6 @@ class Replica:
             case Kind.RESIZE:
                 accepting.grow(self.disk, frame.offset, self._enlarge)
                 self._send(Kind.RESIZED, frame.sequence, offset=frame.offset)
-            case _:
-                self._send(Kind.PONG, frame.sequence)
 
     def _touch(self, frame: Frame) -> None:
         active, extent = self.disk.activity.active, self.disk.geometry.extent
@@ -230,7 +231,10 @@ class Replica:
         self._gated = True
         life = self._life
         extents, chunks = preparing.wanted(self.disk, self._queue)
-        self.disk.activity.activate(extents, lambda: self._activated(life, chunks))
+        if extents:
+            self.disk.activity.activate(extents, lambda: self._activated(life, chunks))
+        else:
+            self._activated(life, chunks)
 
     def _activated(self, life: int, chunks: list[int]) -> None:
         if life != self._life or self.disk.failed:

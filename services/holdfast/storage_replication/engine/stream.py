@@ -30,7 +30,8 @@ class Stream:
         self.maps_ready = False
         """Dirty maps are on disk and valid: only then may they replace the activity log."""
         self._cleaning = False
-        self._barrier = 0
+        self.flushing = 0
+        """Of the last flush."""
         self.peers: dict[str, Peer] = {}
         self._fed: list[Peer] = []
         self._mapped: list[Peer] = []
@@ -126,7 +127,7 @@ class Stream:
 
     def barrier(self) -> int:
         """Make durable what was written so far, here and at everybody who is fed."""
-        self.seq = self._barrier = seq = self.seq + 1
+        self.seq = self.flushing = seq = self.seq + 1
         header = encode(Kind.FLUSH, self.epoch, seq)
         for peer in self._fed:
             if peer.link is not None:
@@ -147,7 +148,7 @@ class Stream:
         activity = self.disk.activity
         if activity.pressed:
             self.clean()
-            if activity.pressed and self._barrier < activity.coldest(1):
+            if activity.pressed and self.flushing < activity.coldest(1):
                 self.barrier()
 
     def safe(self) -> int:

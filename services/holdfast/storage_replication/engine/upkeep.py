@@ -1,7 +1,7 @@
 """What a primary does now and then: pings, time-outs, cleaning, the pace of comparisons."""
 
 from holdfast.storage_replication.engine.asynchronous import Lag
-from holdfast.storage_replication.engine.frames import VERIFY, Kind
+from holdfast.storage_replication.engine.frames import Kind
 from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.peer import Peer, Phase
 from holdfast.storage_replication.engine.ports import Differences, Ports, Settings
@@ -58,6 +58,8 @@ class Upkeep:
         if peer.link is not None:
             if now - peer.heard_at >= settings.member_timeout:
                 self._members.lose(peer, f"silent for {now - peer.heard_at:.1f} s")
+            elif self._stalled(peer, now):
+                self._members.lose(peer, f"alive, but got nothing done for {settings.stall:g} s")
             elif now - peer.pinged_at >= settings.ping_interval:
                 peer.pinged_at = now
                 self._stream.send(peer, Kind.PING)
@@ -70,6 +72,18 @@ class Upkeep:
                 self._members.ask(peer, False)
         elif peer.lag is not None and peer.counts and not settings.hold_when_behind:
             self._bound(peer, peer.lag, now)
+
+    def _stalled(self, peer: Peer, now: float) -> bool:
+        """Whether something is to be done there, and nothing was for too long."""
+        stream, resync = self._stream, peer.resync
+        if peer.phase is Phase.STREAMING or peer.settling:
+            behind = peer.applied < stream.written or peer.flushed < stream.flushing
+        else:
+            behind = peer.phase is Phase.RECONCILING
+        done = (peer.applied, peer.flushed, 0 if resync is None else resync.progress.done)
+        if not behind or done != peer.progress:
+            peer.progress, peer.progress_at = done, now
+        return now - peer.progress_at >= self._settings.stall
 
     def _bound(self, peer: Peer, lag: Lag, now: float) -> None:
         if lag.exceeded(now):
@@ -89,24 +103,13 @@ class Upkeep:
         ceiling = self.rate.speed * _BURST
         if peer.resync is not None:
             peer.resync.budget = min(ceiling, peer.resync.budget + allowance)
-            self._members.pump(peer)
         if peer.verify is not None:
             peer.verify.progress.tick(now)
             peer.verify.budget = min(ceiling, peer.verify.budget + allowance)
-            self._verify(peer, peer.verify)
-
-    def _verify(self, peer: Peer, verify: Verify) -> None:
-        disk = self._stream.disk
-        try:
-            while (wanted := verify.next(disk.file.pread)) is not None:
-                offset, length = wanted
-                self._stream.send(peer, Kind.HASH, offset=offset, length=length, flags=VERIFY)
-        except OSError as error:
-            disk.fail(error.errno or 5)
-            return
-        if verify.done:
-            peer.verify = None
-            self._ports.report(Differences(peer.name, verify.ranges))
+        self._members.pump(peer)
+        if peer.verify is not None and peer.verify.done:
+            found, peer.verify = peer.verify.ranges, None
+            self._ports.report(Differences(peer.name, found))
 
     def _tidy(self, now: float) -> None:
         """Extents that are not written to any more become inactive, so that a crash costs less."""
