@@ -37,7 +37,7 @@
 #define KILLS 1     /* how often a holder's machine may die (and come back in a new boot) */
 #endif
 #ifndef FORGETS
-#define FORGETS 1   /* how many disks may be lost in all; never two voters blank at once */
+#define FORGETS 1   /* how many disks may be lost in all; never two whose voters do not know yet */
 #endif
 #ifndef FRESH
 #define FRESH 0     /* 1: a new cluster, in which every voter begins blank */
@@ -86,7 +86,7 @@ typedef Voter {
     unsigned abstains : 3;  /* ticks until one ttl after the start is over */
     unsigned round : 4;     /* the latest round granted */
     bit blank;
-    bit early;              /* has asked before it was up for one ttl */
+    bit lost;               /* blank, and has voted before; else blank since the cluster is new */
     unsigned heard : 5;     /* others that answered its question */
     unsigned knew : 5;      /* those of them that were not blank */
 #ifdef BUG_NOT_STORED
@@ -159,14 +159,14 @@ byte i_, n_, t_;            /* scratch, 0 between steps */
 
 /* One choice for each voter, each request, each term. */
 #if VOTERS == 3
-#define BLANKS (voter[0].blank + voter[1].blank + voter[2].blank)
+#define LOST (voter[0].lost + voter[1].lost + voter[2].lost)
 #define PASSED(h) (BEYOND(0, h) + BEYOND(1, h) + BEYOND(2, h))
 #define VOTERS_DO(step, m) :: step(m, 0) :: step(m, 1) :: step(m, 2)
 #define EACH_VOTER(step) :: step(0) :: step(1) :: step(2)
 #define LESSONS \
     :: hear(0, 1) :: hear(0, 2) :: hear(1, 0) :: hear(1, 2) :: hear(2, 0) :: hear(2, 1)
 #else
-#define BLANKS (voter[0].blank + voter[1].blank + voter[2].blank + voter[3].blank + voter[4].blank)
+#define LOST (voter[0].lost + voter[1].lost + voter[2].lost + voter[3].lost + voter[4].lost)
 #define PASSED(h) (BEYOND(0, h) + BEYOND(1, h) + BEYOND(2, h) + BEYOND(3, h) + BEYOND(4, h))
 #define VOTERS_DO(step, m) \
     :: step(m, 0) :: step(m, 1) :: step(m, 2) :: step(m, 3) :: step(m, 4)
@@ -412,53 +412,43 @@ inline restarted(v) {
     voter[v].round = 0;
     voter[v].heard = 0;
     voter[v].knew = 0;
-    voter[v].early = 0;
     if :: voter[v].blank -> voter[v].term = 0; voter[v].who = 0 :: else fi;
 #ifndef BUG_NO_ABSTENTION
     voter[v].abstains = PROMISE
 #endif
 }
 
-/* A voter restarts without its disk, while all others have their memory. */
+/* A voter restarts without its disk, while no other that lost its disk is still blank. Those of a
+ * new cluster that are blank since their birth had nothing to lose, and may still be blank. */
 inline forget(v) {
     d_step {
-        forgets < FORGETS && BLANKS == voter[v].blank ->
+        forgets < FORGETS && LOST == voter[v].lost && (!voter[v].blank || voter[v].lost) ->
         printf("voter %d restarts without its disk\n", v);
         forgets++;
         voter[v].term = 0;
         voter[v].who = 0;
         restarted(v);
 #ifndef BUG_BLANK_ANSWERS
-        voter[v].blank = 1
+        voter[v].blank = 1;
+        voter[v].lost = 1
 #endif
     }
 }
 
-/* `learn`, the question: a new one forgets what was heard to an earlier one. */
-inline ask_again(v) {
-    d_step {
-        voter[v].blank && voter[v].early && voter[v].abstains == 0 ->
-        printf("blank voter %d asks again\n", v);
-        restarted(v);
-        voter[v].abstains = 0
-    }
-}
-
-#ifdef BUG_LEARN_AT_ONCE
-#define EARLY_COUNTS true
-#define LATE_ENOUGH(v) true
+#if defined(BUG_LEARN_AT_ONCE)
+#define MAY_HEAR(v, u) true
+#elif defined(BUG_FRESH_AT_ONCE)    /* whoever finds everybody blank takes the cluster for new */
+#define MAY_HEAR(v, u) (voter[v].abstains == 0 || voter[u].blank)
 #else
-#define EARLY_COUNTS FRESH  /* else early replies conclude nothing: not worth a step */
-#define LATE_ENOUGH(v) (!voter[v].early || (voter[v].heard == OTHERS(v) && voter[v].knew == 0))
+#define MAY_HEAR(v, u) (voter[v].abstains == 0)
 #endif
 
-/* `learn`, one reply, as of now; the blank voter's own term is the highest told so far. */
+/* `learn`, one reply, as of now; the blank voter's own term is the highest told so far. Asking anew
+ * needs no step: it does what hearing the last replies alone does. */
 inline hear(v, u) {
     d_step {
-        voter[v].blank && !(voter[v].heard & (1 << u)) &&
-        (voter[v].abstains == 0 || EARLY_COUNTS) ->
+        voter[v].blank && !(voter[v].heard & (1 << u)) && MAY_HEAR(v, u) ->
         printf("blank voter %d hears from voter %d\n", v, u);
-        if :: voter[v].heard == 0 -> voter[v].early = (voter[v].abstains > 0) :: else fi;
         voter[v].heard = voter[v].heard | (1 << u);
         if
         :: !voter[u].blank ->
@@ -482,14 +472,13 @@ inline hear(v, u) {
 /* `learn`, the conclusion, whenever the last of the replies arrives. */
 inline learn(v) {
     d_step {
-        voter[v].blank && LATE_ENOUGH(v) &&
-        (voter[v].heard == OTHERS(v) || COUNT(voter[v].knew) >= ENOUGH) ->
+        voter[v].blank && (voter[v].heard == OTHERS(v) || COUNT(voter[v].knew) >= ENOUGH) ->
         printf("blank voter %d has its memory: term %d of %d\n", v, voter[v].term, voter[v].who);
         if :: voter[v].term > top -> top = voter[v].term :: else fi;
         voter[v].blank = 0;
+        voter[v].lost = 0;
         voter[v].heard = 0;
-        voter[v].knew = 0;
-        voter[v].early = 0
+        voter[v].knew = 0
     }
 }
 
@@ -542,7 +531,8 @@ inline clear_spent() {
 /* Voters are alike: of the states that differ only in their order, one is enough. Off for trails,
  * which would be unreadable. */
 #define KEY(v) ((((((voter[v].term << 3 | voter[v].who) << 3 | voter[v].promised) << 3 | \
-    voter[v].abstains) << 4 | voter[v].round) << 1 | voter[v].blank) << 8 | VOTES(v))
+    voter[v].abstains) << 4 | voter[v].round) << 2 | voter[v].blank << 1 | voter[v].lost) << 8 | \
+    VOTES(v))
 #define BIT(m, v) ((ask[m].votes >> (v) & 1) << m)
 #if ASKS > 6
 #define MORE_VOTES(v) (BIT(6, v) | BIT(5, v) | BIT(4, v))
@@ -565,7 +555,7 @@ inline swap(v) {
     SWAP(voter[v].abstains, voter[v + 1].abstains);
     SWAP(voter[v].round, voter[v + 1].round);
     SWAP(voter[v].blank, voter[v + 1].blank);
-    SWAP(voter[v].early, voter[v + 1].early);
+    SWAP(voter[v].lost, voter[v + 1].lost);
     SWAP(voter[v].heard, voter[v + 1].heard);
     SWAP(voter[v].knew, voter[v + 1].knew);
 #ifdef BUG_NOT_STORED
@@ -642,7 +632,7 @@ end:
     TERM(4)
 #endif
     HOLDER(0) HOLDER(1)
-    EACH_VOTER(crash) EACH_VOTER(forget) EACH_VOTER(ask_again) EACH_VOTER(learn)
+    EACH_VOTER(crash) EACH_VOTER(forget) EACH_VOTER(learn)
     LESSONS
     :: tick()
     fi;

@@ -14,6 +14,7 @@ PER_500_SEEDS = {
     "boot with disk": 100,
     "boot without disk": 15,
     "voter's file lost": 15,
+    "voter's file lost in the first start": 40,
     "fault during a fault": 1000,
     "message cut off": 20000,
     "message held back by a cut": 1000,

@@ -83,6 +83,8 @@ class World:
     now: float = 100.0
     flights: list[Flight] = field(default_factory=list)
     asked: dict[int, tuple[float, dict[str, Terms]]] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+    """Blank voters that had a memory. Those of a new cluster had none, and had nothing to lose."""
     grants: int = 0
 
     def request(self, name: str, proof_about: str | None = None) -> None:
@@ -121,10 +123,11 @@ class World:
         holder.state = holder.fresh(self.now)
 
     def crash(self, voter: int, *, forget: bool) -> None:
-        """A voter restarts, with its disk or, if no other lacks its memory, without."""
+        """A voter restarts, with its disk or, if no other misses what it lost, without."""
         old = self.voters[voter]
-        alone = not any(v.blank for i, v in enumerate(self.voters) if i != voter)
-        lost = forget and (alone or old.blank)
+        lost = forget and self.lost <= {voter}
+        if lost and not old.blank:
+            self.lost.add(voter)
         self.voters[voter] = VoterState(
             name=old.name,
             started=self.clocks[voter].at(self.now),
@@ -150,6 +153,8 @@ class World:
         if asked is not None and self.voters[voter].blank:
             at, replies = asked
             self.voters[voter] = learn(self.voters[voter], replies, len(self.voters), asked_at=at)
+            if not self.voters[voter].blank:
+                self.lost.discard(voter)
 
     def deliver(self, index: int, *, keep: bool = False) -> None:
         """One message in flight arrives; with `keep` it will arrive again."""
@@ -203,12 +208,16 @@ class World:
             self.grants += holder.state.valid_until > before
 
 
-def world(voters: int, holders: int, clocks: list[Clock]) -> World:
-    """A cluster whose voters have been up for long. `clocks`: the voters', then the holders'."""
+def world(voters: int, holders: int, clocks: list[Clock], *, new: bool = False) -> World:
+    """A cluster whose voters have been up for long. `clocks`: the voters', then the holders'.
+
+    If it is `new`, no voter has a memory yet.
+    """
     names = [chr(ord("a") + n) for n in range(holders)]
     return World(
         voters=[
-            VoterState(name=f"v{n}", started=clocks[n].at(0.0), max_ttl=TTL) for n in range(voters)
+            VoterState(name=f"v{n}", started=clocks[n].at(0.0), max_ttl=TTL, blank=new)
+            for n in range(voters)
         ],
         clocks=clocks[:voters],
         holders={name: Holder(name, clocks[voters + n], voters) for n, name in enumerate(names)},

@@ -36,7 +36,7 @@ def test_never_two_believers(voters: int, holders: int, seed: int) -> None:
         Clock(chance.uniform(0, 10_000), 1 + chance.choice([-MAX_RATE, 0, MAX_RATE]))
         for _ in range(voters + holders)
     ]
-    w = world(voters, holders, clocks)
+    w = world(voters, holders, clocks, new=chance.random() < 0.3)
     storm = Storm(w, chance)
     for number in range(300):
         storm.step()
@@ -218,6 +218,27 @@ def test_a_forgotten_vote_is_not_given_twice() -> None:
     w.flights = [flight for flight in w.flights if flight.voter != 2]
     w.deliver_all()
     assert len(w.believers()) <= 1
+
+
+def test_a_vote_forgotten_while_the_others_are_still_blank_is_not_given_twice() -> None:
+    """v0 of a new cluster votes for a and loses its disk; v1 and v2 conclude from old answers."""
+    w = world(3, 2, even_clocks(5), new=True)
+    for voter in range(3):
+        w.ask_to_teach(voter)
+    w.hear_lesson(0)
+    w.request("a")
+    w.deliver_to({0}, to="a")
+    w.crash(0, forget=True)
+    w.ask_to_teach(0)
+    w.hear_lesson(0)
+    for voter in (1, 2):
+        w.hear_lesson(voter)
+    w.deliver_to({1}, to="a")
+    assert w.believers() == ["a"]
+    w.flights = []
+    w.request("b")
+    w.deliver_to({0, 2}, to="b")
+    assert w.believers() == ["a"]
 
 
 def test_a_term_whose_votes_came_too_late_is_not_renewed() -> None:
@@ -453,11 +474,19 @@ def test_a_blank_voter_learns_from_enough_others_that_remember(
     assert learnt.stored(LEASE).term == (4 if enough else 0)
 
 
-def test_a_blank_voter_waits_one_ttl_before_it_asks_unless_nobody_remembers_anything() -> None:
-    assert learn(_blank(), _lesson(2), 3, asked_at=TTL - 0.01).blank
-    assert not learn(_blank(), _lesson(2), 3, asked_at=TTL).blank
-    assert not learn(_blank(), _lesson(2, blank=2), 3, asked_at=0.0).blank
-    assert learn(_blank(), _lesson(1, blank=1), 3, asked_at=0.0).blank
+@pytest.mark.parametrize("blank", [0, 1, 2])
+def test_a_blank_voter_waits_one_ttl_before_it_asks_whoever_remembers(blank: int) -> None:
+    lesson = _lesson(2, blank=blank)
+    assert learn(_blank(started=50.0), lesson, 3, asked_at=50.0 + TTL - 0.01).blank
+    assert not learn(_blank(started=50.0), lesson, 3, asked_at=50.0 + TTL).blank
+
+
+def test_a_new_cluster_begins_only_when_every_voter_was_heard() -> None:
+    for voters in (3, 5):
+        others = voters - 1
+        few = _lesson(others - 1, blank=others - 1)
+        assert learn(_blank(), few, voters, asked_at=TTL).blank
+        assert not learn(_blank(), _lesson(others, blank=others), voters, asked_at=TTL).blank
 
 
 def test_a_blank_voter_keeps_the_highest_term_told() -> None:

@@ -9,7 +9,7 @@ from holdfast import clock, subjects
 from holdfast.bus import Bus, BusError
 from holdfast.failover_decider import voter_store
 from holdfast.failover_decider.messages import LeaderSeen
-from holdfast.lease import LEADER_LEASE, VoterState, answer, learn
+from holdfast.lease import LEADER_LEASE, VoterState, answer, learn, may_ask_at
 from holdfast.structs import replace
 from holdfast.timing import Timing
 from holdfast.wire import (
@@ -24,11 +24,6 @@ from holdfast.wire import (
 )
 
 LEARN_AGAIN = 0.5
-STAY_BLANK = 3 * LEARN_AGAIN
-"""Seconds for which the voters of a fresh cluster let each other see that all are blank.
-
-Whoever meets one that is no longer blank waits a ttl instead, which is as safe but slower.
-"""
 _log = logging.getLogger("holdfast.voter")
 
 
@@ -61,16 +56,19 @@ class Voter:
         await self._bus.serve(subjects.lease(self._place), LeaseRequest, self._on_request)
 
     async def learn(self, voters: list[str]) -> None:
-        """Fill a blank voter's memory from the others; returns once it may vote."""
+        """Fill a blank voter's memory from the others; returns once it may vote.
+
+        That takes a ttl at least, also in a new cluster, where nobody has anything to teach.
+        """
         others = [voter for voter in voters if voter != self._place]
+        if self._state.blank:
+            await asyncio.sleep(may_ask_at(self._state) - clock.monotonic())
         while self._state.blank:
             asked_at = clock.monotonic()
             asked = await asyncio.gather(*(self._ask(other) for other in others))
             replies = {reply.voter: reply for reply in asked if reply is not None}
             learnt = learn(self._state, replies, len(voters), asked_at=asked_at)
             if not learnt.blank:
-                if not learnt.terms:
-                    await asyncio.sleep(STAY_BLANK)
                 async with self._lock:
                     await self._store_and_adopt(learnt)
                 _log.info("this voter has its memory: %d leases", len(learnt.terms))

@@ -10,7 +10,8 @@ succeeds, or has let it lapse at tv + ttl, after the holder stopped believing. A
 fence proof does not wait, because the proof says that the old holder can no longer act. Terms are
 stored before they are answered, so a voter that restarts refuses what it refused before; the
 promises it forgot are why it abstains from takeovers for one ttl after a start. A voter that has
-lost even its terms abstains from everything for one ttl, and only then asks the others for them.
+lost even its terms abstains from everything for one ttl, and only then asks the others for them;
+so does one of a new cluster, which cannot tell the two apart.
 A revocation is a claim in nobody's name, and is counted and promised as any other.
 
 `voter` is one vote, `holder` counts votes. Neither knows clocks or networks: time is an argument,
@@ -19,7 +20,7 @@ in seconds of one machine's own monotonic clock, and times of two machines are n
 
 from holdfast.lease.holder import HolderState
 from holdfast.lease.quorum import LEADER_LEASE, majority, node_lease
-from holdfast.lease.voter import Answer, VoterState, answer, learn
+from holdfast.lease.voter import Answer, VoterState, answer, learn, may_ask_at
 
 __all__ = [
     "LEADER_LEASE",
@@ -29,5 +30,6 @@ __all__ = [
     "answer",
     "learn",
     "majority",
+    "may_ask_at",
     "node_lease",
 ]

@@ -53,6 +53,11 @@ def answer(state: VoterState, request: Renew | Claim | Release, now: float) -> A
             return _release(state, request)
 
 
+def may_ask_at(state: VoterState) -> float:
+    """From when on, in this voter's seconds, the answers to a blank voter's questions count."""
+    return state.started + state.max_ttl
+
+
 def learn(
     state: VoterState, replies: dict[str, Terms], voters: int, *, asked_at: float
 ) -> VoterState:
@@ -62,9 +67,15 @@ def learn(
 
     Every majority that ever granted a term holds at least majority - 1 voters besides this one, so
     hearing voters - majority + 1 of the others that remember meets each of them; so does hearing
-    all others. That is asked only once this voter has been up for a ttl: until then a claim that
-    it granted before it forgot may still be on its way to a voter that has already told us its
-    terms. In a fresh cluster everybody is blank: nobody has anything to teach, or to wait for.
+    all others. That is asked only once this voter has been up for a ttl (`may_ask_at`): until then
+    a claim that it granted before it forgot may still be on its way to a voter that has already
+    told us its terms.
+
+    In a new cluster all others are blank, too, and that alone does not end the wait: this voter may
+    have voted, and lost its disk, while the others were still blank. But those that are blank a ttl
+    after it started can only grant later. Whatever round it took part in before was asked before
+    it started, and makes nobody believe any more. So no holder has a majority, or can get one with
+    the forgotten vote, and the cluster is as good as new.
     """
     assert state.blank
     assert state.name not in replies
@@ -72,8 +83,7 @@ def learn(
     remembering = sum(not reply.blank for reply in replies.values())
     if not heard_all and remembering < voters - majority(voters) + 1:
         return state
-    fresh = heard_all and remembering == 0
-    if not fresh and asked_at < state.started + state.max_ttl:
+    if asked_at < may_ask_at(state):
         return state
     terms = dict(state.terms)
     for reply in replies.values():

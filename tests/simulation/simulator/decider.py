@@ -229,6 +229,7 @@ class DeciderService(Service):
             if not learnt.blank:
                 self.voter = learnt
                 self._store()
+                self.world.on_learnt(self.place)
                 return
         self._taught = (self.clock(), {})
         for other in voters:
@@ -238,6 +239,7 @@ class DeciderService(Service):
 
     def _store(self) -> None:
         self.place.votes = msgspec.json.encode(list(self.voter.terms.values()))
+        self.place.votes_lost = False
         self.voter = replace(self.voter, blank=False)
 
     def _report(self, successor: str) -> None:

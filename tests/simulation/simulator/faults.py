@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import astuple
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 from holdfast.failover_decider.fencing import wanted_off
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FIRST, LAST = 5.0, 55.0
 """True seconds between which faults begin."""
+BIRTH_SEED = 2_000_000_011
+"""Drawn apart, so that what else a seed draws does not depend on how its cluster first started."""
 
 
 class Faults:
@@ -64,6 +67,8 @@ class Faults:
     def plan(self) -> None:
         """Draw this seed's faults: in clusters, because single ones are survived easily."""
         engine, chance = self._world.engine, self._chance
+        if Random(self._world.seed + BIRTH_SEED).random() < 0.25:
+            self._world.on_learnt = self._first_start
         for _ in range(chance.randint(3, 6)):
             at = chance.uniform(FIRST, LAST)
             for _ in range(chance.choice([1, 1, 2, 3, 4])):
@@ -162,13 +167,11 @@ class Faults:
         self._world.power_on(place, services_after=self._chance.uniform(0.0, 3.0))
 
     def _may_forget(self, place: Place) -> bool:
-        """Voters may lose their memory one at a time: that is what they promise to survive."""
-        for other in self._world.places.values():
-            decider = self._world.decider(other.name)
-            remembers = other.votes is not None and decider is not None and not decider.voter.blank
-            if other is not place and other.name in self._world.voters and not remembers:
-                return False
-        return True
+        """Voters may lose their memory one at a time: that is what they promise to survive.
+
+        One that never had a memory, in a new cluster, has lost none.
+        """
+        return not any(p.votes_lost for p in self._world.places.values() if p is not place)
 
     def _pause(self) -> None:
         place = self._place()
@@ -321,8 +324,31 @@ class Faults:
             self._world.crash(decider)
             self._say(decider.place, "its voter's file is lost")
             self._world.seen["voter's file lost"] += 1
-            decider.place.votes = None
+            decider.place.lose_votes()
         self._kill(decider, self._chance.choice([0.1, 1.0, 5.0]) * self._chance.uniform(0.5, 1.5))
+
+    def _first_start(self, place: Place) -> None:
+        """The first voter that has its memory loses it, while others are held up in their start."""
+        world, chance = self._world, self._chance
+        world.on_learnt = lambda _: None
+        for name in world.voters:
+            other = world.decider(name)
+            if other is not None and other.voter.blank and name != place.name:
+                self._say(other.place, f"its {other.title} is frozen")
+                other.freeze()
+                self._later(chance.uniform(0.5, 6.0), partial(self._thaw, other))
+        self._later(chance.uniform(0.1, 2.0), partial(self._lose_first_votes, place))
+
+    def _lose_first_votes(self, place: Place) -> None:
+        decider = self._world.decider(place.name)
+        if decider is None or not self._may_forget(place):
+            return
+        self._world.crash(decider)
+        self._say(place, "its voter's file is lost")
+        if any(self._world.places[name].votes is None for name in self._world.voters):
+            self._world.seen["voter's file lost in the first start"] += 1
+        place.lose_votes()
+        self._kill(decider, self._chance.uniform(0.05, 1.0))
 
     def _kill_hands(self) -> None:
         hands = self._world.hands(self._host().name)
@@ -344,13 +370,15 @@ class Faults:
             return
         self._say(hands.place, "its hands are frozen")
         hands.freeze()
+        self._later(
+            self._chance.choice([1.0, 5.0, 9.0]) * self._chance.uniform(0.7, 1.4),
+            partial(self._thaw, hands),
+        )
 
-        def thaw() -> None:
-            if hands.alive and hands.frozen:
-                self._say(hands.place, "its hands go on")
-                hands.thaw()
-
-        self._later(self._chance.choice([1.0, 5.0, 9.0]) * self._chance.uniform(0.7, 1.4), thaw)
+    def _thaw(self, service: Service) -> None:
+        if service.alive and service.frozen:
+            self._say(service.place, f"its {service.title} goes on")
+            service.thaw()
 
     def _disk_full(self) -> None:
         decider = self._world.decider(self._chance.choice(self._world.voters))

@@ -89,6 +89,8 @@ class Place:
         self.services: dict[str, Service] = {}
         # What a power loss leaves behind.
         self.votes: bytes | None = None
+        self.votes_lost = False
+        """They are gone, and its voter does not know yet what they were."""
         self.journal: dict[str, bytes] = {}
         self.lease_file: bytes = b""
 
@@ -97,8 +99,13 @@ class Place:
         service = self.services.get(slot)
         return service if service is not None and service.alive else None
 
+    def lose_votes(self) -> None:
+        """The voter's file is gone, if there was one."""
+        self.votes_lost = self.votes_lost or self.votes is not None
+        self.votes = None
+
     def lose_disk(self) -> None:
         """A new disk: no votes, no journal."""
-        self.votes = None
+        self.lose_votes()
         self.journal = {}
         self.lease_file = b""

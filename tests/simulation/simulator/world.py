@@ -1,6 +1,7 @@
 """A cluster of simulated places, drawn from a seed."""
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,8 @@ class World:
     """Everything. `run` lets true time pass."""
 
     def __init__(self, seed: int, tape: "Tape | None" = None) -> None:
-        self.chance = chance = Random(seed)
+        self.seed, self.chance = seed, Random(seed)
+        chance = self.chance
         self.tape = tape
         self.engine = Engine(chance)
         self.seen: Counter[str] = Counter()
@@ -89,6 +91,8 @@ class World:
         self.fences = Fences(self, chance)
         self.store = Store(self, chance.choice(list(self.places)))
         self.invariants = Invariants(self)
+        self.on_learnt: Callable[[Place], None] = lambda _: None
+        """Told of every place whose blank voter has its memory."""
         self.drafts: list[tuple[str, Draft]] = []
         self._ids = 0
         self._pids = 1000
