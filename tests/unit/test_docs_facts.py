@@ -1,6 +1,7 @@
 """What the documentation states as fact is what the code holds."""
 
 import configparser
+import json
 import re
 import tomllib
 from importlib.util import find_spec
@@ -104,3 +105,15 @@ def _unit(name: str) -> configparser.ConfigParser:
 
 def _text(page: str) -> str:
     return Path(DOCS / page).read_text("utf-8")
+
+
+def test_the_network_soaks_page_says_what_its_runs_say() -> None:
+    page = (DOCS / "network-soak.md").read_text("utf-8")
+    soak = json.loads((DOCS / "network-soak.json").read_bytes())
+    summary, runs = soak["summary"], soak["runs"]
+    words = "{runs} runs, {failed} of them wrong, **{overlaps} overlaps, {unneeded_moves} unneeded"
+    assert words.format(**summary) in page
+    rows = re.findall(r"^\| .* \| (\d+) \| (\d+) \| ([\d.]+) \|$", page, re.MULTILINE)
+    assert sum(int(row[0]) for row in rows) == summary["runs"] == len(runs)
+    assert sum(int(row[1]) for row in rows) == summary["moves"]
+    assert max(float(row[2]) for row in rows) == round(summary["longest_outage"], 1)
