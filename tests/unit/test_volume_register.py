@@ -1,0 +1,85 @@
+"""Changing a volume's record when answers are lost, late or refused."""
+
+from collections.abc import Callable
+
+import pytest
+
+from holdfast.bus_errors import BusTimeout, Conflict
+from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated.register import ChangeUnknown, Register
+from holdfast.storage_replication.replicated.transitions import ChangeRefused
+from holdfast.volumes import VolumeRecord
+
+FIRST = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+
+
+class Bucket:
+    """The bucket as its only writer sees it. `lose`: answers that do not arrive."""
+
+    def __init__(self, lose: int = 0, *, writes: bool = True) -> None:
+        self.record, self.revision, self.tried = FIRST, 1, 0
+        self.lose, self.writes = lose, writes
+        self.handler: Callable[[VolumeRecord, int], None] = lambda _record, _revision: None
+
+    async def compare_and_set(self, record: VolumeRecord, revision: int, *, timeout: float) -> int:
+        """Write and answer; write and say nothing; or neither."""
+        self.tried += 1
+        assert timeout > 0
+        if revision != self.revision:
+            self.handler(self.record, self.revision)
+            raise Conflict("not at that revision any more", place="v", cure="again")
+        lost, self.lose = self.lose > 0, self.lose - 1
+        if self.writes or not lost:
+            self.record, self.revision = record, revision + 1
+        if lost:
+            raise BusTimeout("no answer", place="v", cure="again")
+        return self.revision
+
+    async def watch(
+        self, handler: Callable[[VolumeRecord, int], None], loaded: Callable[[], None]
+    ) -> None:
+        """The current record, once; later ones when a writer meets them."""
+        self.handler = handler
+        handler(self.record, self.revision)
+        loaded()
+
+
+async def opened(bucket: Bucket) -> Register:
+    register = Register(bucket, lambda _record: None)  # type: ignore[arg-type]
+    await register.run()
+    return register
+
+
+def promoted(record: VolumeRecord) -> VolumeRecord:
+    return transitions.promote(record, "alpha", 1, set(), "").record
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_lost_answer_is_made_sure_of_by_another_write(written: bool) -> None:
+    bucket = Bucket(lose=1, writes=written)
+    register = await opened(bucket)
+    assert await register.change("v", promoted, within=20) == bucket.record
+    assert (bucket.record.epoch, bucket.tried) == (1, 3 if written else 2)
+
+
+async def test_without_any_answer_nothing_is_claimed() -> None:
+    register = await opened(Bucket(lose=1000, writes=False))
+    with pytest.raises(ChangeUnknown, match="no answer"):
+        await register.change("v", promoted, within=0.3)
+
+
+async def test_what_others_wrote_meanwhile_is_heeded() -> None:
+    bucket = Bucket()
+    register = await opened(bucket)
+    bucket.record = transitions.promote(FIRST, "alpha", 7, set(), "").record
+    bucket.revision = 9
+    with pytest.raises(ChangeRefused, match="epoch 1 is past"):
+        await register.change("v", promoted, within=20)
+
+
+async def test_a_volume_is_created_once() -> None:
+    bucket = Bucket()
+    register = await opened(bucket)
+    other = transitions.create("v", "other", 1 << 20, ["alpha"], "alpha")
+    with pytest.raises(ChangeRefused, match="exists already"):
+        await register.create(other, within=20)
