@@ -1,12 +1,14 @@
 """Hosts alpha and beta, a witness, and one group: volume, disk, file system, PostgreSQL."""
 
+import asyncio
 import re
-import sys
 from pathlib import Path
 
 from holdfast.console.demo.cluster_file import SERVICE
+from holdfast.console.demo.processes import run
+from holdfast.wire import StatusReply
 from tests.postgres import remains
-from tests.postgres.database import Server, make
+from tests.postgres.database import SIZE, Server, make
 from tests.support.cluster import HOSTS, RunningCluster
 from tests.support.documents import DOCS
 from tests.support.nats import free_ports
@@ -14,12 +16,22 @@ from tests.support.nats import free_ports
 GROUP = "database"
 VOLUME = "orders"
 PARTS = DOCS / "examples/postgresql"
+COMMAND_WITHIN = 90.0
 
+_MEMBER = """\
+[volumes.{volume}.members.{node}]
+path = "{folder}/{node}/volume.raw"
+port = {port}
+socket = "{folder}/{node}/nbd.sock"
+"""
 _GROUP = """\
 [volumes.{volume}]
-driver = "directory"
-path = "{folder}/shared"
+driver = "replicated"
+size = "{size}"
+member_timeout = 15   # the load of this machine must not take a copy out of the set
 
+
+{members}
 [groups.{group}]
 nodes = ["alpha", "beta"]
 max_moves = 100
@@ -29,16 +41,9 @@ moves_window = 0.5
 kind = "volume"
 volume = "{volume}"
 
-[groups.{group}.resources.served]
-kind = "process"
-after = ["store"]
-command = ["{python}", "-m", "holdfast.storage_replication.data_path", "--volume", "{volume}",
-           "--file", "{folder}/shared/volume.raw", "--unix", "{folder}/{{node}}/nbd.sock"]
-checks = [{{ kind = "process" }}]
-
 [groups.{group}.resources.disk]
 kind = "process"
-after = ["served"]
+after = ["store"]
 command = ["{parts}/disk", "nbd+unix:///{volume}?socket={folder}/{{node}}/nbd.sock",
            "{folder}/{{node}}/fuse"]
 checks = [{{ kind = "process" }}]
@@ -69,7 +74,7 @@ disk_free_degraded = 0.001
 """
 
 
-class DatabaseCluster:
+class DatabaseCluster(RunningCluster):
     """A running cluster and what its hosts have outside of their processes.
 
     `folder` must be passable for the user postgres, and its name short: sockets lie in it.
@@ -78,45 +83,68 @@ class DatabaseCluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.server = Server(SERVICE, free_ports(1)[0])
-        for part in (*HOSTS, "shared"):
-            (folder / part).mkdir()
-        self.running = RunningCluster(folder / "cluster", edit=self._with_database)
+        self.copies = [folder / host / "volume.raw" for host in HOSTS]
+        for host in HOSTS:
+            (folder / host).mkdir()
+        super().__init__(folder / "cluster", edit=self._with_database)
+        self._made = False
 
-    @property
-    def copies(self) -> list[Path]:
-        """Every copy of the volume."""
-        return [self.folder / "shared/volume.raw"]
+    async def start(self) -> None:
+        """Make file system and database on one copy first; the other copy follows it."""
+        await asyncio.to_thread(make, self.copies[0], self.folder / "first", self.server)
+        await super().start()
+        await self.in_sync()
 
-    def prepare(self) -> None:
-        """Make the file system and the database."""
-        make(self.copies[0], self.folder / "first", self.server)
+    async def healthy(self) -> None:
+        """The group cannot start before its volume is on record."""
+        if not self._made:
+            self._made = True
+            await self.command("volume", "create", VOLUME, "--content-of", HOSTS[0])
+        await super().healthy()
 
-    async def power_off(self, host: str) -> None:
-        """SIGKILL for every process of it at once; then the kernel forgets it, too."""
-        await self.running.kill_host(host)
-        remains.clear(self.folder / host)
+    async def in_sync(self) -> None:
+        """Both copies have everything."""
+        await self.status_where(_in_sync, "both copies are in sync")
 
-    async def power_on(self, host: str) -> None:
+    async def kill_host(self, name: str) -> str:
+        """Power off: every process at once; then the kernel forgets it, too."""
+        began = await super().kill_host(name)
+        await asyncio.to_thread(remains.clear, self.folder / name)
+        return began
+
+    async def power_on(self, name: str) -> None:
         """Back, healthy, and in sync."""
-        await self.running.local.place(host).start()
-        await self.running.healthy()
+        await self.local.place(name).start()
+        await self.healthy()
+        await self.in_sync()
 
     async def stop(self) -> None:
         """Stop everything; nothing is left."""
         try:
-            await self.running.stop()
+            await super().stop()
         finally:
             for host in HOSTS:
-                remains.clear(self.folder / host)
+                await asyncio.to_thread(remains.clear, self.folder / host)
+
+    async def command(self, *arguments: str) -> None:
+        """`holdfast ...`, which must succeed."""
+        code, said = await run(self.holdfast(*arguments), timeout=COMMAND_WITHIN)
+        assert code == 0, said
 
     def _with_database(self, text: str) -> str:
         """The demonstration's file with this group in the place of the ledger's."""
         root = f"{self.folder}/$HOLDFAST_NODE"
+        ports = free_ports(len(HOSTS))
+        members = [
+            _MEMBER.format(volume=VOLUME, node=host, folder=self.folder, port=port)
+            for host, port in zip(HOSTS, ports, strict=True)
+        ]
         group = _GROUP.format(
             volume=VOLUME,
+            size=f"{SIZE >> 20}MiB",
+            members="\n".join(members),
             group=GROUP,
             folder=self.folder,
-            python=sys.executable,
             parts=PARTS,
             filesystem=f"exec {PARTS}/filesystem $0 {root}/fuse/disk {root}/root",
             host=self.server.host,
@@ -126,3 +154,10 @@ class DatabaseCluster:
         text = re.sub(r"(\[nodes\.\w+\]\n)", r"\1max_failures = 100\n", text)
         head, _, rest = text.partition("[volumes.ledger]")
         return head + group + "[notifications" + rest.partition("[notifications")[2]
+
+
+def _in_sync(status: StatusReply) -> bool:
+    return len(status.volumes) == len(HOSTS) and all(
+        one.heard and one.pulse.standing == "in_sync" and not one.pulse.problem
+        for one in status.volumes
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.volumes.tools import run
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql"))
-SIZE = 1 << 30
+SIZE = 512 << 20
 """Bytes of the volume."""
 SCALE = 2
 """Of pgbench: 100,000 accounts each."""

@@ -43,12 +43,13 @@ async def play(
     cluster: DatabaseCluster, promises: Promises, number: int, chance: random.Random
 ) -> Round:
     """One round; the cluster is healthy before and after."""
-    host = await cluster.running.owner()
+    host = await cluster.owner()
     load = Load(cluster.folder, cluster.server, number)
     try:
         await _committed(cluster, number, chance.randint(FEWEST, MOST))
+        await cluster.in_sync()
         began = monotonic()
-        await cluster.power_off(host)
+        await cluster.kill_host(host)
         noted = await asyncio.to_thread(load.noted)
     finally:
         load.kill()
@@ -57,7 +58,7 @@ async def play(
     promises.add(number, noted)
     lost = await promises.lost(cluster.server)
     await cluster.server.is_sound()
-    assert await cluster.running.owner() == next(one for one in HOSTS if one != host)
+    assert await cluster.owner() == next(one for one in HOSTS if one != host)
     began = monotonic()
     await cluster.power_on(host)
     return Round(

@@ -1,5 +1,6 @@
 """The database's host is killed under load, again and again; the other one has every commit."""
 
+import filecmp
 import os
 import random
 import tempfile
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from holdfast.console.demo.processes import run as run_command
 from tests.postgres import database
 from tests.postgres.cluster import GROUP, DatabaseCluster
 from tests.postgres.load import Promises
@@ -39,16 +39,13 @@ def folder() -> Iterator[Path]:
 async def cluster(folder: Path) -> AsyncIterator[DatabaseCluster]:
     """A cluster that runs the database; stopped in order, then every copy is examined."""
     made = DatabaseCluster(folder)
-    made.prepare()
-    try:
-        async with running(made.running):
-            yield made
-            code, said = await run_command(made.running.holdfast("stop", GROUP), timeout=60)
-            assert code == 0, said
-    finally:
-        await made.stop()
-    for copy in made.copies:
-        database.examine(copy, folder / "last")
+    async with running(made):
+        yield made
+        await made.command("stop", GROUP)
+        await made.in_sync()
+    one, other = made.copies
+    assert filecmp.cmp(one, other, shallow=False), "two copies in sync are not the same"
+    database.examine(one, folder / "last")
 
 
 @pytest.mark.timeout(120 + EACH * ROUNDS)
