@@ -30,6 +30,7 @@ def folder() -> Iterator[Path]:
     """Passable for the user postgres, and short, since sockets lie in it."""
     need_devices("/dev/loop-control", "/dev/fuse")
     need("losetup", "nbdfuse", "nbdinfo", "findmnt", "mkfs.ext4", "e2fsck", "setpriv", "pg_isready")
+    need(str(database.BIN / "postgres"))
     with tempfile.TemporaryDirectory(prefix="holdfast-postgres-") as made:
         Path(made).chmod(0o711)
         yield Path(made)

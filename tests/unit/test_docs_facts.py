@@ -47,6 +47,15 @@ def test_cluster_files_and_fragments_are_accepted(page: str, text: str) -> None:
     assert problems(msgspec.convert(tree, ClusterFile)) == []
 
 
+def test_the_example_of_a_database_is_accepted() -> None:
+    tree = tomllib.loads((DOCS / "examples/postgresql.toml").read_text("utf-8"))
+    assert misfits(tree, ClusterFile) == []
+    assert problems(msgspec.convert(tree, ClusterFile)) == []
+    parts = {path.name for path in (DOCS / "examples/postgresql").iterdir()}
+    named = re.findall(r'"/usr/local/lib/holdfast/(\w+)"', str(tree).replace("'", '"'))
+    assert set(named) == parts
+
+
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     both = {
         key: _merged(below[key], above[key])
