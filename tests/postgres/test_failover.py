@@ -3,8 +3,7 @@
 import filecmp
 import os
 import random
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from tests.postgres.cluster import GROUP, DatabaseCluster
 from tests.postgres.load import Promises
 from tests.postgres.rounds import Round, play
 from tests.support.cluster_fixture import running
-from tests.volumes.tools import need, need_devices
 
 ROUNDS = int(os.environ.get("POSTGRES_ROUNDS", "2"))
 SEED = int(os.environ.get("POSTGRES_SEED", "1"))
@@ -23,17 +21,6 @@ EACH = 300.0
 """Seconds that a round may take at the very most."""
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Passable for the user postgres, and short, since sockets lie in it."""
-    need_devices("/dev/loop-control", "/dev/fuse")
-    need("losetup", "nbdfuse", "nbdinfo", "findmnt", "mkfs.ext4", "e2fsck", "setpriv", "pg_isready")
-    need(str(database.BIN / "postgres"))
-    with tempfile.TemporaryDirectory(prefix="holdfast-postgres-") as made:
-        Path(made).chmod(0o711)
-        yield Path(made)
 
 
 @pytest_asyncio.fixture
