@@ -28,7 +28,7 @@ RUN python3 -m compileall -q -x '/(test|tests|idlelib|lib2to3|site-packages|dist
 # one container prepares the volumes of all places and none runs as root.
 RUN install --directory --owner holdfast --group holdfast --mode 0750 \
         /secrets /secrets/alpha /secrets/beta /secrets/witness /secrets/operator \
-        /bus /bus/alpha /bus/beta /bus/witness /shared
+        /bus /bus/alpha /bus/beta /bus/witness
 COPY --from=builder /opt/holdfast /opt/holdfast
 # Safe path: a file in the working folder, which services write to, never passes for a module.
 ENV PATH=/opt/holdfast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1

@@ -36,7 +36,7 @@ def test_everything_promised_happened(outcome: dict[str, Any]) -> None:
     assert outcome["kept"] is True
     assert outcome["failure"] == ""
     promises = {promise["text"]: promise for promise in outcome["promises"]}
-    assert len(promises) == 7
+    assert len(promises) == 8
     assert [text for text, promise in promises.items() if not promise["kept"]] == []
     written = promises["no acknowledged entry is lost, none is written twice"]["seen"]
     counted = re.fullmatch(r"(\d+) acknowledged, 0 lost, 0 twice", written)

@@ -20,7 +20,7 @@ from holdfast.streams import stream_settings
 from tests.support.documents import DOCS, PAGES, ROOT, anchors, blocks, links, run_session
 from tests.support.nats import MakeServers
 
-SESSION_DEADLINE = 170.0
+SESSION_DEADLINE = 270.0
 STARTED = DOCS / "getting-started.md"
 ELSEWHERE = {"subscribe.md"}
 """Pages whose commands have a test of their own."""
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(down, timeout=60, check=True)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(330)
 def test_getting_started_is_one_session_that_works(folder: Path) -> None:
     said = run_session(blocks(STARTED, "sh"), folder, deadline=SESSION_DEADLINE)
     shown = {_shape(line) for line in said.splitlines()}

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -34,6 +35,13 @@ TAIL_EVENTS, TAIL_LINES = 60, 15
 _numbers = itertools.count(1)
 
 
+def _on_a_shared_folder(text: str, data: Path) -> str:
+    """The demonstration's cluster file with the simplest volume: these tests are not about it."""
+    folder = f'[volumes.ledger]\ndriver = "directory"\npath = "{data}"\n\n'
+    text = re.sub(r"\[volumes\.ledger\].*?(?=\[groups)", folder, text, flags=re.DOTALL)
+    return re.sub(r'"--nbd",\s*"[^"]*"', f'"--data", "{data}"', text)
+
+
 class RunningCluster:
     """Hosts alpha and beta and a witness; the group `ledger` with the process `web`."""
 
@@ -50,14 +58,15 @@ class RunningCluster:
         config, url = cluster_file.write(folder)
         net = f"127.{1 + os.getpid() % 200}.{next(_numbers)}."
         demo_net = cluster_file.SERVICE.rpartition(".")[0] + "."
-        text = config.read_text().replace(demo_net, net)
+        self.data = folder / "shared-storage"
+        self.data.mkdir()
+        text = _on_a_shared_folder(config.read_text(), self.data).replace(demo_net, net)
         # A test may kill it, and make it move, as often as it likes.
         text = text.replace("attempts = 3", f"attempts = {attempts}")
         text = text.replace("[groups.ledger]\n", "[groups.ledger]\nmoves_window = 0.5\n")
         text = text.replace('profile = "standard"', f'profile = "{profile}"') + extra
         config.write_text(edit(text))
         self.url = url.replace(demo_net, net)
-        self.data = folder / "shared-storage"
         self.reports: list[str] = []
         self.local = LocalCluster(config, folder / "state", on_report=self.reports.append)
         self._opened = contextlib.AsyncExitStack()

@@ -13,10 +13,12 @@ from holdfast.failover_decider.inputs.codec import (
     unpack,
 )
 from holdfast.failover_decider.messages import GroupAsked
+from holdfast.failover_decider.whatif.hosts import Host
 from holdfast.failover_decider.whatif.prediction import NoAnswer, Prediction, predict
 from holdfast.failover_decider.whatif.question import BadQuestion, Question, parse
 from holdfast.ownership import Phase
-from holdfast.wire import MAX_MESSAGE_BYTES, GroupRequest, SnapshotReply
+from holdfast.volume_wire import VolumePulse
+from holdfast.wire import MAX_MESSAGE_BYTES, GroupRequest, MonitorPulse, SnapshotReply
 from tests.support.decider_world import World, cluster
 
 QUESTIONS = (
@@ -150,6 +152,23 @@ def test_a_lost_host_is_taken_over_and_what_is_bound_to_it_stays_unserved() -> N
         assert move.node == "beta"
         assert set(move.phases) == {"suspect", "decide", "fence", "start"}
         assert 1.5 < move.at < 5.0
+
+
+def test_a_host_tells_of_its_copies_what_it_told_before() -> None:
+    world = at_rest(three_groups())
+    state = world.deciders["alpha"]
+    assert state is not None
+    copy = VolumePulse(volume="v", standing="in_sync", role="replica", epoch=1, size=4096)
+    view = msgspec.structs.replace(
+        state.nodes["beta"], volumes=(copy,), signals={"storage_replication": ()}
+    )
+    host = Host(view, 0.0, world.voters, state.timing)
+    told = {
+        pulse.service: pulse.volumes
+        for pulse in host.pulses(1.0)
+        if isinstance(pulse, MonitorPulse)
+    }
+    assert told == {"monitor": [], "storage_replication": [copy]}
 
 
 def test_a_silent_host_is_fenced_only_after_its_ttl() -> None:

@@ -18,9 +18,10 @@ fencing = "required"
 
 {places}
 [volumes.ledger]
-driver = "directory"       # one folder that both hosts reach
-path = "{data}"
+driver = "replicated"      # a copy on each host; what is acknowledged is on both
+size = "64MiB"
 
+{members}
 [groups.ledger]
 nodes = ["alpha", "beta"]  # in order of preference
 
@@ -31,8 +32,9 @@ volume = "ledger"
 [groups.ledger.resources.web]
 kind = "process"
 after = ["store"]
-command = ["{python}", "-m", "holdfast.ledger", "--listen", "{service}:{port}",
-           "--data", "{data}", "--epoch", "{{epoch}}"]
+command = ["{python}", "-m", "holdfast.ledger", "--listen", "{service}:{port}", "--nbd",
+           "unix:{run_dir}/{{node}}/storage_replication/ledger/nbd.sock?export=ledger",
+           "--epoch", "{{epoch}}"]
 checks = [{{ kind = "process" }}, {{ kind = "http", url = "http://{service}:{port}/healthz" }}]
 recovery = {{ attempts = 3, window = 300 }}
 
@@ -47,6 +49,12 @@ address = "{address}"
 bus = {{ client_port = {client}, route_port = {route}, monitor_port = {monitor} }}
 """
 
+_MEMBER = """\
+[volumes.ledger.members.{name}]
+path = "{path}"
+port = {port}
+"""
+
 _FENCE = """\
 [[nodes.{name}.fence]]     # the "power switch" of a host that is a session of processes
 agent = "fence_holdfast_host"
@@ -59,12 +67,11 @@ def write(folder: Path) -> tuple[Path, str]:
 
     Ports that are free now are taken, so that a demonstration can run beside anything else.
     """
-    ports = _free_ports(2 + len(ADDRESSES) + 1)
-    client, route, service = ports[0], ports[1], ports[2]
-    data = folder / "shared-storage"
-    data.mkdir(parents=True, exist_ok=True)
-    places = []
-    for (name, address), monitor in zip(ADDRESSES.items(), ports[3:], strict=True):
+    client, route, service, member, *monitors = _free_ports(4 + len(ADDRESSES))
+    run_dir, disks = folder / "state" / "places", folder / "disks"
+    disks.mkdir(parents=True, exist_ok=True)
+    places, members = [], []
+    for (name, address), monitor in zip(ADDRESSES.items(), monitors, strict=True):
         section = "witnesses" if name == "witness" else "nodes"
         places.append(
             _PLACE.format(
@@ -77,10 +84,12 @@ def write(folder: Path) -> tuple[Path, str]:
             )
         )
         if section == "nodes":
-            places.append(_FENCE.format(name=name, run_dir=folder / "state" / "places"))
+            places.append(_FENCE.format(name=name, run_dir=run_dir))
+            members.append(_MEMBER.format(name=name, path=disks / f"{name}.raw", port=member))
     text = _TEMPLATE.format(
         places="\n".join(places),
-        data=data,
+        members="\n".join(members),
+        run_dir=run_dir,
         python=sys.executable,
         service=SERVICE,
         port=service,

@@ -7,6 +7,8 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from holdfast.console.demo.failure import DemoFailed
 from holdfast.events import MAX_EVENT_BYTES, Envelope, decode_envelope
 
@@ -105,6 +107,23 @@ class Watcher:
                 self.seen.append(decode_envelope(line.strip(), place="holdfast events"))
                 assert len(self.seen) < MAX_KEPT, "a demonstration makes far fewer events"
                 self._changed.notify_all()
+
+
+def is_event(name: str, **wanted: object) -> Any:
+    """A predicate: events of this name whose data has these values."""
+
+    def fits(event: Envelope) -> bool:
+        if event.type != f"holdfast.{name}.v1":
+            return False
+        data = fields(event)
+        return all(data.get(key) == value for key, value in wanted.items())
+
+    return fits
+
+
+def fields(event: Envelope) -> dict[str, Any]:
+    """What it says."""
+    return msgspec.json.decode(event.data)  # type: ignore[no-any-return]
 
 
 async def run(command: list[str], *, timeout: float) -> tuple[int, str]:

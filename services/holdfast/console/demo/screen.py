@@ -10,7 +10,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.console.demo.story import Outcome
+from holdfast.console.demo.outcome import Outcome
 
 
 class LiveScreen:

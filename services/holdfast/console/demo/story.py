@@ -3,15 +3,15 @@
 import asyncio
 import json
 import time
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
+from holdfast.console.demo import copies
 from holdfast.console.demo.failure import DemoFailed
-from holdfast.console.demo.processes import Observer, Watcher, run
+from holdfast.console.demo.outcome import Outcome, Promise
+from holdfast.console.demo.processes import Observer, Watcher, fields, is_event, run
 from holdfast.console.demo.stage import Stage
-from holdfast.events import Envelope
 
 SETTLE_TIMEOUT = 60.0
 ACT_TIMEOUT = 45.0
@@ -19,6 +19,9 @@ COMMAND_TIMEOUT = 45.0
 POLL = 0.2
 WRITES_BEFORE = 20
 """Entries that must be acknowledged before and after each failure."""
+
+MOST_RESENT = 16 * 1024 * 1024
+"""Bytes: a quarter of the volume, of which the ledger fills far less."""
 
 
 class Screen(Protocol):
@@ -29,29 +32,6 @@ class Screen(Protocol):
 
     def note(self, text: str) -> None:
         """A result of the current step."""
-
-
-@dataclass
-class Promise:
-    """One thing that was promised, and what was seen."""
-
-    text: str
-    seen: str
-    kept: bool
-
-
-@dataclass
-class Outcome:
-    """How the demonstration went. `incidents` for `holdfast why`."""
-
-    promises: list[Promise] = field(default_factory=list)
-    incidents: list[tuple[str, str]] = field(default_factory=list)
-    explanations: list[str] = field(default_factory=list)
-
-    @property
-    def kept(self) -> bool:
-        """Whether everything promised happened."""
-        return bool(self.promises) and all(promise.kept for promise in self.promises)
 
 
 class Story:
@@ -78,12 +58,15 @@ class Story:
     async def _prologue(self) -> None:
         self._screen.step("starting two hosts and a witness, each with its own nats-server")
         await self._stage.start()
+        await copies.create(self._stage)
         self._screen.step("the deciders elect a leader, and start the ledger on alpha")
         await self._until(lambda status: self._owner(status) == ("alpha", "active"))
         follow = self._stage.holdfast("events", "--follow", "--json", "--since", "all")
         await self._watcher.start(follow)
         await self._observer.start(self._stage.observer())
         await self._writes(WRITES_BEFORE)
+        await copies.joined(self._watcher, "beta", since=0)
+        self._screen.note("its volume is in sync: every write is on alpha and on beta")
         self._screen.step("making alpha leader of everything: owner, decider, JetStream")
         code, said = await run(
             self._stage.holdfast("lead", "alpha", "--streams"), timeout=COMMAND_TIMEOUT
@@ -97,26 +80,26 @@ class Story:
         self._screen.step("killing the ledger's process (SIGKILL)")
         since = len(self._watcher.seen)
         health = await self._watcher.wait_for(
-            "the ledger's start", _is("resource_started", resource="web"), since=0, timeout=10
+            "the ledger's start", is_event("resource_started", resource="web"), since=0, timeout=10
         )
-        pid = int(_data(health)["instance"].split(":")[0])
+        pid = int(fields(health)["instance"].split(":")[0])
         await self._observer.mark("ledger killed")
         began = time.monotonic()
         await self._stage.kill_ledger(pid)
         recovered = await self._watcher.wait_for(
-            "local recovery", _is("recovery_succeeded"), since=since, timeout=ACT_TIMEOUT
+            "local recovery", is_event("recovery_succeeded"), since=since, timeout=ACT_TIMEOUT
         )
         seen = time.monotonic() - began
         await self._writes(WRITES_BEFORE)
         phase = await self._observer.mark("recovered")
-        took = float(_data(recovered)["took"])
+        took = float(fields(recovered)["took"])
         self._screen.note(
             f"recovered on alpha in {took:.2f} s; no answer for {phase['longest_outage']:.2f} s"
         )
         self._promise(
             "a killed process is recovered on its own host",
-            f"on {_data(recovered)['node']}, {took:.2f} s by its clock, {seen:.2f} s by ours",
-            _data(recovered)["node"] == "alpha",
+            f"on {fields(recovered)['node']}, {took:.2f} s by its clock, {seen:.2f} s by ours",
+            fields(recovered)["node"] == "alpha",
         )
         self.outcome.incidents.append(("the ledger was killed", recovered.correlationid))
 
@@ -127,26 +110,28 @@ class Story:
         await self._stage.kill_host("alpha")
         moved = await self._watcher.wait_for(
             "the failover",
-            _is("move_completed", kind="failover", node="beta"),
+            is_event("move_completed", kind="failover", node="beta"),
             since=since,
             timeout=ACT_TIMEOUT,
         )
         await self._writes(WRITES_BEFORE)
         phase = await self._observer.mark("failed over")
-        phases = ", ".join(f"{name} {took:.2f}" for name, took in _data(moved)["phases"].items())
+        phases = ", ".join(f"{name} {took:.2f}" for name, took in fields(moved)["phases"].items())
         self._screen.note(
             f"beta took over; no answer for {phase['longest_outage']:.2f} s ({phases})"
         )
         self._promise(
             "a lost host's group runs on the other one",
-            f"on {_data(moved)['node']}; longest outage {phase['longest_outage']:.2f} s",
+            f"on {fields(moved)['node']}; longest outage {phase['longest_outage']:.2f} s",
             True,
         )
         self.outcome.incidents.append(("the host alpha was lost", moved.correlationid))
 
     async def _host_returns(self) -> None:
-        self._screen.step("alpha is switched on again; the ledger stays where it is")
+        self._screen.step("alpha is switched on again, and its copy catches up")
+        since = len(self._watcher.seen)
         await self._stage.start_host("alpha")
+        await self._caught_up(since)
         status = await self._until(
             lambda status: all(
                 node["state"] == "alive" and node["lease_valid"] for node in status["nodes"]
@@ -157,6 +142,19 @@ class Story:
             "the host that returns takes nothing back by itself",
             f"the ledger is {phase} on {owner}",
             (owner, phase) == ("beta", "active"),
+        )
+
+    async def _caught_up(self, since: int) -> None:
+        """The old primary's copy gets what it missed, while the ledger goes on on beta."""
+        began = time.monotonic()
+        sent = await copies.resent(self._watcher, "alpha", since=since)
+        took = time.monotonic() - began
+        await self._writes(WRITES_BEFORE)
+        self._screen.note(f"in sync after {took:.1f} s; {sent / 1024:.0f} KiB of 64 MiB sent")
+        self._promise(
+            "a returning copy gets what it missed, and only that",
+            f"{sent / 1024:.0f} KiB sent, in sync after {took:.1f} s",
+            0 < sent < MOST_RESENT and await copies.all_in_sync(self._stage),
         )
 
     async def _verdict(self) -> None:
@@ -217,19 +215,3 @@ class Story:
 
     def _promise(self, text: str, seen: str, kept: bool) -> None:
         self.outcome.promises.append(Promise(text, seen, kept))
-
-
-def _is(name: str, **fields: object) -> Any:
-    """A predicate: events of this name whose data has these values."""
-
-    def fits(event: Envelope) -> bool:
-        if event.type != f"holdfast.{name}.v1":
-            return False
-        data = _data(event)
-        return all(data.get(key) == value for key, value in fields.items())
-
-    return fits
-
-
-def _data(event: Envelope) -> dict[str, Any]:
-    return msgspec.json.decode(event.data)  # type: ignore[no-any-return]

@@ -22,7 +22,7 @@ ASSUMPTIONS = (
     "it is switched off",
     "every other place, voter and nats-server answers at once; the store of ownership may in truth "
     "stall for 4 to 9 s when the place that leads it is lost",
-    "signals stay as they are; nothing else fails meanwhile",
+    "signals and copies of volumes stay as they are; nothing else fails meanwhile",
 )
 
 
@@ -37,7 +37,7 @@ class Host:
         self.name, self.boot, self._timing = view.node, view.boot, timing
         self.state: Literal["on", "silent", "off"] = "on"
         self._clock_at_start = view.clock + heard_for
-        self._signals = view.signals
+        self._signals, self._volumes = view.signals, view.volumes
         self.groups = {r.group: r for r in view.hands.groups} if view.hands else {}
         self._done: dict[str, float] = {}
         lease = node_lease(view.node)
@@ -82,6 +82,7 @@ class Host:
                     service=service,
                     now=clock,
                     signals=list(signals),
+                    volumes=list(self._volumes) if service == "storage_replication" else [],
                 )
                 for service, signals in services.items()
             ),

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from holdfast import unix_path
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication import control
 from holdfast.storage_replication.control import (
@@ -49,7 +50,8 @@ class Client:
     async def connect(cls, path: Path, told: Told) -> "Client":
         """Raises OSError (nobody is there), TimeoutError."""
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
+            with unix_path.address(path) as short:
+                reader, writer = await asyncio.open_unix_connection(short, limit=MAX_LINE)
         return cls(reader, writer, told)
 
     async def run(self) -> None:
