@@ -1,11 +1,15 @@
 """The ledger on a replicated volume: hosts die and return, and nothing acknowledged is lost."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from holdfast.clock import wall_time
+from holdfast.wire import StatusReply
 from tests.support.cluster import HOSTS
 from tests.support.cluster_fixture import running
 from tests.support.volume_cluster import VolumeCluster
@@ -62,3 +66,63 @@ async def test_a_switchover_loses_nothing(cluster: VolumeCluster) -> None:
         assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20)
         await cluster.in_sync()
     assert (await cluster.copies())[target]["role"] == "primary"
+
+
+async def test_service_and_data_path_die_and_the_ledger_goes_on(cluster: VolumeCluster) -> None:
+    await cluster.in_sync()
+    owner = await cluster.owner()
+    before = await cluster.group()
+    async with cluster.observed() as ledger:
+        old = cluster.send(owner, "storage_replication", signal.SIGKILL)
+        await cluster.restarted(owner, "storage_replication", old)
+        assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20)
+        began = wall_time()
+        os.kill(cluster.data_path(owner), signal.SIGKILL)
+        await cluster.seen("volume_data_path_ended", since=began, node=owner)
+        assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 40)
+        await cluster.in_sync()
+    assert (await cluster.wait_active(on=owner)).epoch == before.epoch
+    await cluster.audit()
+
+
+async def test_copies_are_compared(cluster: VolumeCluster) -> None:
+    await cluster.in_sync()
+    owner = await cluster.owner()
+    other = next(host for host in HOSTS if host != owner)
+    began = wall_time()
+    code, said = await cluster.command("volume", "verify", "ledger", other)
+    assert code == 0, said
+    found = await cluster.seen("volume_verified", since=began, member=other)
+    assert found.data["differences"] == 0
+    code, said = await cluster.command("volume", "verify", "ledger", other, "--repair")
+    assert code == 0, said
+
+
+async def test_without_a_copy_in_sync_only_an_operator_promotes(cluster: VolumeCluster) -> None:
+    await cluster.in_sync()
+    owner = await cluster.owner()
+    other = next(host for host in HOSTS if host != owner)
+    await cluster.lead_from("witness")
+    await cluster.keep_streams_off(owner)
+    began = await cluster.kill_host(other)
+    await cluster.seen("volume_set_changed", since=began, change="taken_out", member=other)
+    await cluster.kill_host(owner)
+    await cluster.local.place(other).start()
+
+    def back(status: StatusReply) -> bool:
+        node = next(one for one in status.nodes if one.node == other)
+        copies = [one.pulse for one in status.volumes if one.node == other and one.heard]
+        known = [one for one in copies if one.standing == "behind" and not one.problem]
+        return node.lease_valid and bool(known) and status.groups[0].phase == "held"
+
+    await cluster.status_where(back, f"{other} is back, and may not run it")
+    code, said = await cluster.command("start", "ledger", "--on", other)
+    assert code == 1, said
+    assert "acknowledged writes" in " ".join(said.split())
+    code, said = await cluster.command("start", "ledger", "--on", other, "--accept-loss")
+    assert code == 0, said
+    lost = await cluster.seen("volume_loss_accepted", since=began, node=other)
+    assert "accepts" in lost.data["loss"]
+    await cluster.local.place(owner).start()
+    await cluster.in_sync()
+    await cluster.audit()

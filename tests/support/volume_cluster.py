@@ -1,6 +1,8 @@
 """A whole cluster whose ledger keeps its journal on a replicated volume."""
 
+import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ class VolumeCluster(RunningCluster):
         text = config.read_text()
         begin, end = text.index("[volumes.ledger]"), text.index("[groups.ledger]")
         text = text[:begin] + self._volume(folder, size, mode) + text[end:]
-        socket = f"unix:{folder}/{{node}}.nbd?export={VOLUME}"
-        config.write_text(text.replace(f'"--data", "{self.data}"', f'"--nbd", "{socket}"'))
+        device = f"unix:{folder}/{{node}}.nbd?export={VOLUME}"
+        config.write_text(text.replace(f'"--data", "{self.data}"', f'"--nbd", "{device}"'))
         self.folder = folder
 
     def _volume(self, folder: Path, size: str, mode: str) -> str:
@@ -50,6 +52,15 @@ class VolumeCluster(RunningCluster):
         """What each host last said of its copy."""
         _, said = await self.command("volume", "status", VOLUME, "--json")
         return {one["node"]: one["pulse"] for one in json.loads(said)}
+
+    def data_path(self, node: str) -> int:
+        """The process that serves the volume there, by the file that it was given."""
+        file = f"{self.folder}/{node}.raw".encode()
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if file in Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0"):
+                    return int(name)
+        raise AssertionError(f"no data path runs on {node}")
 
     async def in_sync(self) -> None:
         """Both copies have everything."""

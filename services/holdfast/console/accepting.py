@@ -74,7 +74,8 @@ def _lacked(member: MemberPulse) -> int:
 async def _known(bus: Bus, volume: str, node: str) -> bool:
     def known(reply: StatusReply) -> bool:
         return any(
-            (one.node, one.pulse.volume, one.pulse.standing) == (node, volume, "accepted")
+            (one.node, one.pulse.volume) == (node, volume)
+            and one.pulse.standing in ("accepted", "in_sync")  # promoted already
             for one in reply.volumes
         )
 

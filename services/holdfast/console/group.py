@@ -11,7 +11,9 @@ from holdfast.bus import Bus
 from holdfast.console.accepting import accepted
 from holdfast.console.ask import ask, status_where
 from holdfast.console.whereabouts import HERE, Which
-from holdfast.wire import GroupRequest, GroupStatus, Refused, StatusReply
+from holdfast.wire import Begun, GroupRequest, GroupStatus, Refused, StatusReply
+
+UNDER_WAY_WITHIN = 5.0
 
 
 async def switchover(
@@ -100,7 +102,7 @@ async def start(
     if accept_loss and not await accepted(bus, which.find().cluster, group, on):
         await bus.close()
         return 1
-    return await _carry_out(bus, request, timeout, json=json)
+    return await _carry_out(bus, request, timeout, json=json, itself=accept_loss)
 
 
 def _request(
@@ -109,10 +111,12 @@ def _request(
     return GroupRequest(action=action, group=group, target=target, operator=getpass.getuser())
 
 
-async def _carry_out(bus: Bus, request: GroupRequest, timeout: float, *, json: bool) -> int:
+async def _carry_out(
+    bus: Bus, request: GroupRequest, timeout: float, *, json: bool, itself: bool = False
+) -> int:
     """Ask, and follow the group until it is where the request wants it, or settles elsewhere."""
     try:
-        outcome = await _outcome(bus, request, timeout, quiet=json)
+        outcome = await _outcome(bus, request, timeout, quiet=json, itself=itself)
     finally:
         await bus.close()
     console = Console(highlight=False)
@@ -138,11 +142,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-async def _outcome(bus: Bus, request: GroupRequest, timeout: float, *, quiet: bool) -> Outcome:
+async def _outcome(
+    bus: Bus, request: GroupRequest, timeout: float, *, quiet: bool, itself: bool
+) -> Outcome:
+    """`itself`: a refusal is none if the group is on its way already, as a held one may be."""
     reply = await ask(bus, request)
     if isinstance(reply, Refused):
-        return Outcome(done=False, reason=f"refused: {reply.reason}")
-    if not quiet:
+        if not (itself and await _under_way(bus, request)):
+            return Outcome(done=False, reason=f"refused: {reply.reason}")
+        reply = Begun(incident="", target=request.target)
+    elif not quiet:
         Console(highlight=False).print(f"[dim]incident {reply.incident}[/]")
 
     def of(status: StatusReply) -> GroupStatus | None:
@@ -166,3 +175,16 @@ async def _outcome(bus: Bus, request: GroupRequest, timeout: float, *, quiet: bo
         owner=end.owner,
         reason=end.reason,
     )
+
+
+async def _under_way(bus: Bus, request: GroupRequest) -> bool:
+    """Whether the group starts, or runs, where it is wanted."""
+
+    def there(status: StatusReply) -> bool:
+        return any(
+            (one.group, one.owner) == (request.group, request.target)
+            and one.phase in ("starting", "active")
+            for one in status.groups
+        )
+
+    return await status_where(bus, there, UNDER_WAY_WITHIN) is not None

@@ -54,6 +54,7 @@ class Agent:
         self.reports = reports
         self._turn = asyncio.Lock()
         self._valid_until = 0.0
+        self._end_said = False
         self.changed: Callable[[], None] = lambda: None
         self.paths = Supervisor(place, register, self._told, self._resume, self._ended)
         self._asks = Asks(self)
@@ -248,6 +249,7 @@ class Agent:
             self.reports.forget_members(self.volume)
 
     def _ended(self, reason: str) -> None:
+        self._end_said = True
         epoch = self._memory.of(self.volume).mark.epoch
         data = VolumeDataPathEnded(
             volume=self.volume, node=self.place.node, epoch=epoch, reason=reason[:1000]
@@ -260,8 +262,12 @@ class Agent:
         async with self._turn:
             known = self._memory.of(self.volume)
             mine = known.active and known.mark.boot == self._boot
+            said, self._end_said = self._end_said, False
             if not mine or self._serves(known.mark.epoch):
                 return
+            if not said:
+                self._ended("while no storage service ran here")
+                self._end_said = False
             try:
                 await self.promote(known.mark.epoch, None)
             except HoldfastError as error:

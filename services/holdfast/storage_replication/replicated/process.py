@@ -55,24 +55,34 @@ async def kill(pid: int) -> bool:
 
     `pid` comes from the other end of a connection that was open just now.
     """
+    return await _gone(pid, _KILL_TIMEOUT, signal.SIGKILL)
+
+
+async def gone(pid: int, within: float) -> bool:
+    """Whether the process has ended, or does so in as many seconds; as for `kill`."""
+    return await _gone(pid, within, None)
+
+
+async def _gone(pid: int, within: float, number: signal.Signals | None) -> bool:
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
     loop = asyncio.get_running_loop()
-    gone = asyncio.Event()
-    loop.add_reader(fd, gone.set)
+    ended = asyncio.Event()
+    loop.add_reader(fd, ended.set)
     try:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-        async with asyncio.timeout(_KILL_TIMEOUT):
-            await gone.wait()
-        return True
+        if number is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, number)
+        async with asyncio.timeout(within):
+            await ended.wait()
     except TimeoutError:
         return False
     finally:
         loop.remove_reader(fd)
         os.close(fd)
+    return True
 
 
 def last_line(log: Path) -> str:

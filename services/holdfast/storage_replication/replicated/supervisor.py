@@ -10,13 +10,13 @@ from holdfast.storage_replication.control import Ask, Happened, State
 from holdfast.storage_replication.replicated import transitions
 from holdfast.storage_replication.replicated.client import Client
 from holdfast.storage_replication.replicated.place import LOG, SUPERBLOCK, Place
-from holdfast.storage_replication.replicated.process import Process, kill, last_line
+from holdfast.storage_replication.replicated.process import Process, gone, kill, last_line
 from holdfast.storage_replication.replicated.register import ChangeUnknown, Register
 from holdfast.volumes import VolumeRecord
 
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 LOOK_EVERY = 1.0
-"""Seconds between looks at a record that does not let the data path run."""
+"""Seconds in which a data path whose connection is lost has ended, if it did."""
 START_TIMEOUT = 20.0
 """Seconds until a data path that was started must listen: it may have to make its files."""
 POLL = 0.05
@@ -83,12 +83,10 @@ class Supervisor:
                 await hearing
             self.client = self.state = None
             self.ready.clear()
-        reason = "its connection ended"
-        if self._process is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY):
-                    await self._process.ended.wait()
-                    reason = self._process.how()
+        if not await gone(client.pid, LOOK_EVERY):
+            return "the connection to its data path was lost"
+        process = self._process
+        reason = process.how() if process and process.ended.is_set() else "not known why"
         self._ended(reason)
         return f"its data path ended: {reason}"
 
