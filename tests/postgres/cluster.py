@@ -16,6 +16,7 @@ from tests.support.nats import free_ports
 GROUP = "database"
 VOLUME = "orders"
 PARTS = DOCS / "examples/postgresql"
+LOCK = "data/postmaster.pid"
 COMMAND_WITHIN = 90.0
 
 _MEMBER = """\
@@ -146,7 +147,7 @@ class DatabaseCluster(RunningCluster):
             group=GROUP,
             folder=self.folder,
             parts=PARTS,
-            filesystem=f"exec {PARTS}/filesystem $0 {root}/fuse/disk {root}/root",
+            filesystem=f"exec {PARTS}/filesystem $0 {root}/fuse/disk {root}/root {LOCK}",
             host=self.server.host,
             port=self.server.port,
             ready=["pg_isready", "-q", "-h", self.server.host, "-p", str(self.server.port)],

@@ -18,6 +18,7 @@ from tests.volumes.tools import need, need_devices, run
 pytestmark = pytest.mark.postgres
 SIZE = 64 << 20
 WITHIN = 20.0
+LOCK = "lock"
 
 
 class Mounted:
@@ -25,23 +26,25 @@ class Mounted:
 
     def __init__(self, uri: str, folder: Path) -> None:
         self._uri, self._fuse, self.root = uri, folder / "fuse", folder / "root"
-        self._disk: subprocess.Popen[bytes] | None = None
+        self.disk = self._fuse / "disk"
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """As Holdfast does: one, and at once the other."""
-        self._disk = subprocess.Popen([PARTS / "disk", self._uri, self._fuse])
+        self._process = subprocess.Popen([PARTS / "disk", self._uri, self._fuse])
         self.filesystem("start")
         self.filesystem("probe")
+        assert not (self.root / LOCK).exists()
 
     def end_disk(self, how: signal.Signals) -> None:
         """And wait for it."""
-        assert self._disk is not None
-        self._disk.send_signal(how)
-        self._disk.wait(WITHIN)
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._process.wait(WITHIN)
 
     def filesystem(self, action: str, code: int = 0) -> None:
         """It must end with `code`."""
-        run(PARTS / "filesystem", action, self._fuse / "disk", self.root, code=code)
+        run(PARTS / "filesystem", action, self.disk, self.root, LOCK, code=code)
 
 
 @pytest.fixture
@@ -97,6 +100,7 @@ def test_what_was_synced_survives_a_killed_nbdfuse(served: DataPath, tmp_path: P
     mounted.start()
     with (mounted.root / "file").open("wb") as file:
         file.write(b"kept")
+        (mounted.root / LOCK).touch()
         file.flush()
         os.fsync(file.fileno())
     mounted.end_disk(signal.SIGKILL)
@@ -105,4 +109,15 @@ def test_what_was_synced_survives_a_killed_nbdfuse(served: DataPath, tmp_path: P
     mounted.start()
     assert (mounted.root / "file").read_bytes() == b"kept"
     mounted.filesystem("stop")
+    mounted.end_disk(signal.SIGTERM)
+
+
+def test_a_start_that_was_ended_halfway_is_undone(served: DataPath, tmp_path: Path) -> None:
+    mounted = Mounted(served.uri, tmp_path)
+    mounted.start()
+    mounted.filesystem("stop")
+    run("losetup", "--find", mounted.disk)
+    mounted.filesystem("probe", code=1)
+    mounted.filesystem("stop")
+    mounted.filesystem("probe", code=7)
     mounted.end_disk(signal.SIGTERM)
