@@ -379,10 +379,10 @@ class Volume:
 
 
 @contextmanager
-def running(volume: Volume) -> Iterator[Volume]:
+def running(volume: Volume, primary: str = "a") -> Iterator[Volume]:
     """Started, and gone afterwards whatever happens."""
     try:
-        volume.start()
+        volume.start(primary)
         yield volume
     except BaseException:
         for node in volume.nodes.values():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.benchmarks.volumes.servers import Served, commands, serving
+from tests.benchmarks.volumes.servers import Served, names, serving
 
 LOADS = {
     "4k randwrite, depth 1": "--rw=randwrite --bs=4k --iodepth=1",
@@ -65,7 +65,7 @@ def main() -> None:
     found: dict[tuple[str, str], list[Result]] = {}
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         for _ in range(given.runs):
-            for name in commands(Path(), Path()):
+            for name in names():
                 with serving(name, Path(scratch)) as served:
                     for load, options in LOADS.items():
                         result = measure(served, options, given.seconds)
@@ -74,7 +74,7 @@ def main() -> None:
         f"{'load':32}{'server':22}{'per s':>10}{'p50 µs':>10}{'p99 µs':>10}{'CPU µs':>10}\n"
     )
     for load in LOADS:
-        for name in commands(Path(), Path()):
+        for name in names():
             figures = (
                 statistics.median(getattr(result, field) for result in found[load, name])
                 for field in ("per_second", "p50", "p99", "cpu")

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+
+from tests.support.replicated import Volume, running
 
 WITHIN = 20.0
 SIZE = 1024 * 1024 * 1024
@@ -19,12 +22,21 @@ class Served(msgspec.Struct, frozen=True):
     """A running server."""
 
     uri: str
-    pid: int
+    pids: list[int]
+    """With its replica's, if it has one."""
 
     def cpu(self) -> float:
         """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
+        return sum(_cpu(pid) for pid in self.pids)
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+REPLICATED: dict[str, tuple[str, ...]] = {"holdfast sync": (), "holdfast async": ("b",)}
+"""With one replica on the same disk: which members are async."""
 
 
 def commands(file: Path, sock: Path) -> dict[str, list[str]]:
@@ -44,14 +56,41 @@ def commands(file: Path, sock: Path) -> dict[str, list[str]]:
     }
 
 
+def names() -> list[str]:
+    """All of them."""
+    return [*commands(Path(), Path()), *REPLICATED]
+
+
 @contextmanager
 def serving(name: str, folder: Path) -> Iterator[Served]:
-    """The server `name` on a file whose blocks are all allocated."""
-    file, sock = folder / "bench.raw", folder / "bench.sock"
+    """The server `name` on files whose blocks are all allocated."""
+    with _replicated(name, folder) if name in REPLICATED else _alone(name, folder) as served:
+        yield served
+
+
+@contextmanager
+def _replicated(name: str, folder: Path) -> Iterator[Served]:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        volume = Volume(Path(scratch), size=SIZE, asynchronous=REPLICATED[name])
+        for node in volume.nodes.values():
+            _fill(node.file)
+        with running(volume):
+            volume.settled()
+            pids = [node.process.pid for node in volume.nodes.values() if node.process]
+            yield Served(f"nbd+unix:///v1?socket={volume.primary.nbd}", pids)
+
+
+def _fill(file: Path) -> None:
     with file.open("wb") as made:
         for _ in range(SIZE // (1024 * 1024)):
             made.write(os.urandom(1024 * 1024))
         os.fsync(made.fileno())
+
+
+@contextmanager
+def _alone(name: str, folder: Path) -> Iterator[Served]:
+    file, sock = folder / "bench.raw", folder / "bench.sock"
+    _fill(file)
     process = subprocess.Popen(commands(file, sock)[name], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + WITHIN
@@ -59,7 +98,7 @@ def serving(name: str, folder: Path) -> Iterator[Served]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{name} does not serve")
             time.sleep(0.05)
-        yield Served(f"nbd+unix:///v1?socket={sock}", process.pid)
+        yield Served(f"nbd+unix:///v1?socket={sock}", [process.pid])
     finally:
         process.terminate()
         process.wait(WITHIN)

@@ -69,6 +69,7 @@ class Member:
         self._orders = Orders(node)
         self.port = 0
         self._told = 0.0
+        self._superblock = node.disk.superblock
         self._timer: asyncio.TimerHandle | None = None
         self.control: ControlSocket
         self.listener = Listener(node)
@@ -95,7 +96,8 @@ class Member:
         """What time brings, and the service is to know."""
         self._timer = asyncio.get_running_loop().call_later(TICK, self.tick)
         self._node.tick()
-        if self._node.changed or clock.monotonic() - self._told >= STATE_EVERY:
+        changed = self._node.changed or self._node.disk.superblock is not self._superblock
+        if changed or clock.monotonic() - self._told >= STATE_EVERY:
             self._tell()
 
     async def end(self) -> int:
@@ -127,4 +129,5 @@ class Member:
     def _tell(self) -> None:
         self._told = clock.monotonic()
         self._node.changed = False
+        self._superblock = self._node.disk.superblock
         self.control.say(state(self._node, self._settings.volume, self.port))

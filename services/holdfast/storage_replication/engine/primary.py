@@ -150,6 +150,11 @@ class Primary:
         copy = bytes(data)
 
         def write() -> None:
+            if not self._ended and self._shut(self.now()):
+                # Meanwhile: so many may have waited for the extent that the bounds are reached.
+                again = partial(self._write, offset, copy, fua, done, began)
+                self._held.add(len(copy), done, again)
+                return
             seq = 0 if self._ended else self.stream.write(offset, copy, began)
             self._apply(offset, len(copy), fua, done, began, seq)
 
@@ -159,6 +164,10 @@ class Primary:
         began = self.now()
 
         def zero() -> None:
+            if not self._ended and self._shut(self.now()):
+                again = partial(self._zero, offset, length, punch, fua, done)
+                self._held.add(0, done, again)
+                return
             seq = 0 if self._ended else self.stream.zero(offset, length, punch, began)
             self._apply(offset, length, fua, done, began, seq)
 
