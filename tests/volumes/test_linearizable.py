@@ -4,18 +4,21 @@ Clients read and write blocks over NBD at any member that answers, the wrong one
 drawn from its seed: `make volumes RUNS=100 SEED=1`.
 """
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from holdfast.nbd_protocol import Command
 from tests.support import linearizable
 from tests.support.linearizable import Operation
-from tests.support.nbd_client import Client
+from tests.support.nbd_client import Client, reply, request
 from tests.support.replicated import MIB, Node, Volume, running
 
 pytestmark = pytest.mark.volumes
@@ -67,7 +70,7 @@ class Clients:
         """Once more, from whoever is primary."""
         with self._volume.client() as client:
             for place in PLACES:
-                self._read(client, place)
+                self.read(client, place)
 
     def _work(self, number: int) -> None:
         random = Random(f"{self._seed} client {number}")
@@ -88,7 +91,7 @@ class Clients:
                 return
             place = random.choice(PLACES)
             if random.random() < 0.4:
-                self._read(client, place)
+                self.read(client, place)
             else:
                 self._write(client, place)
 
@@ -110,10 +113,17 @@ class Clients:
         if error:
             raise ConnectionError(os.strerror(error))
 
-    def _read(self, client: Client, place: int) -> None:
+    def read(
+        self, client: Client, place: int, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """`meanwhile`: once the request is sent."""
         began = time.monotonic()
-        data = client.read(place, BLOCK)
+        client.sock.sendall(request(Command.READ, place, BLOCK))
+        meanwhile()
+        error, data = reply(client.sock, BLOCK, place)
         ended = time.monotonic()
+        if error:
+            raise ConnectionError(os.strerror(error))
         value = int.from_bytes(data[:8], "big")
         assert data == value.to_bytes(8, "big") * (BLOCK // 8), "a torn block"
         with self._lock:
@@ -124,8 +134,8 @@ class Clients:
 class Trouble:
     """What happens to the members: drawn, and carried out one after another."""
 
-    def __init__(self, volume: Volume, random: Random) -> None:
-        self.volume, self.random = volume, random
+    def __init__(self, volume: Volume, clients: Clients, random: Random) -> None:
+        self.volume, self.clients, self.random = volume, clients, random
         self.done: list[str] = []
 
     def strike(self) -> None:
@@ -134,6 +144,7 @@ class Trouble:
             (
                 self.kill_primary, self.kill_and_promote, self.pause_and_promote, self.switch_over,
                 self.pause_replica, self.kill_replica, self.no_service, self.kill_both,
+                self.strand_replica,
             )
         )  # fmt: skip
         self.done.append(fault.__name__)
@@ -152,12 +163,30 @@ class Trouble:
         self.volume.restart(old)
 
     def pause_and_promote(self) -> None:
+        """A client that has waited asks the old one, which then wakes: no stale answer (V7)."""
         old = self.volume.primary
-        old.send_signal(signal.SIGSTOP)
-        if (new := self._successor()) is not None:
-            self.volume.fail_over(new)
-            self._wait()
-        old.send_signal(signal.SIGCONT)
+        with Client(old.nbd, deadline=PATIENCE) as late:
+            old.send_signal(signal.SIGSTOP)
+            if (new := self._successor()) is not None:
+                self.volume.fail_over(new)
+                self.clients.acknowledge(20)
+            place = self.random.choice(PLACES)
+            with contextlib.suppress(OSError, EOFError):
+                self.clients.read(late, place, lambda: old.send_signal(signal.SIGCONT))
+            old.send_signal(signal.SIGCONT)
+
+    def strand_replica(self) -> None:
+        """It lags, is in the record, and gets promoted: nothing was acknowledged meanwhile (V3)."""
+        old, replica = self.volume.primary, self._replica()
+        self.volume.obeys = "silent"
+        replica.send_signal(signal.SIGSTOP)
+        self._wait()
+        old.end()
+        replica.send_signal(signal.SIGCONT)
+        self.volume.obeys = "yes"
+        if replica.name in self.volume.record.in_sync:
+            self.volume.fail_over(replica.name)
+        self.volume.restart(old.name)
 
     def switch_over(self) -> None:
         old = self.volume.record.primary
@@ -211,10 +240,12 @@ def test_every_block_is_a_register(tmp_path: Path, seed: int) -> None:
     names = random.choice((("a", "b"), ("a", "b", "c")))
     with running(Volume(tmp_path, names)) as volume:
         clients = Clients(volume, seed)
-        trouble = Trouble(volume, random)
+        trouble = Trouble(volume, clients, random)
         try:
             for _ in range(FAULTS):
                 clients.acknowledge(30)
+                if random.random() < 0.7:
+                    volume.settled()  # else whoever could take over is still being brought up
                 trouble.strike()
             clients.acknowledge(30)
         finally:
