@@ -46,9 +46,11 @@ class LinkConnection(asyncio.BufferedProtocol):
         self._parser = Parser()
         self._buffer = memoryview(bytearray(BUFFER))
         self._transport: asyncio.Transport
+        self._output: list[bytes] = []
+        self._unsent = 0
+        """Bytes in `_output`."""
+        self._loop = asyncio.get_running_loop()
         self.closed = False
-        self.sent = 0
-        """Bytes given to the transport."""
 
     # --- called by the transport ---
 
@@ -93,10 +95,14 @@ class LinkConnection(asyncio.BufferedProtocol):
         """As `Link.send`. What is not taken is bounded: above the limit, the connection ends."""
         if self.closed:
             return
-        # One copy, which the transport keeps: the payload's memory is its owner's.
-        self._transport.write(b"".join((frame, payload)) if payload else frame)
-        self.sent += len(frame) + len(payload)
-        if self._transport.get_write_buffer_size() > self._limit:
+        if not self._output:
+            # What one turn of the loop brings leaves in one system call.
+            self._loop.call_soon(self._flush)
+        self._output.append(frame)
+        if payload:
+            self._output.append(bytes(payload))  # its memory is its owner's
+        self._unsent += len(frame) + len(payload)
+        if self._transport.get_write_buffer_size() + self._unsent > self._limit:
             _log.warning("a member takes too little: its connection is closed")
             self.close()
 
@@ -105,6 +111,11 @@ class LinkConnection(asyncio.BufferedProtocol):
         if not self.closed:
             self.closed = True
             self._transport.abort()
+
+    def _flush(self) -> None:
+        output, self._output, self._unsent = self._output, [], 0
+        if not self.closed:
+            self._transport.write(b"".join(output))
 
     @property
     def certified(self) -> str | None:

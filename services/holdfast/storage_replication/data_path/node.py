@@ -3,15 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
 from holdfast import clock
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication.control import (
-    Answer,
-    Ask,
     Bounds,
     Happened,
     Member,
@@ -22,6 +19,7 @@ from holdfast.storage_replication.data_path.dialer import Dialer
 from holdfast.storage_replication.data_path.door import Door
 from holdfast.storage_replication.data_path.link import LinkConnection
 from holdfast.storage_replication.data_path.link_tls import LinkTls
+from holdfast.storage_replication.data_path.questions import Questions
 from holdfast.storage_replication.data_path.waiting import ended
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine import accepting
@@ -42,15 +40,6 @@ _log = logging.getLogger("holdfast.volume")
 
 class NotNow(HoldfastError):
     """The order cannot be carried out in the state that the member is in."""
-
-
-class Question(NamedTuple):
-    """Of the engine; asked anew, it has another ticket."""
-
-    number: int
-    primary: Primary
-    counts: bool
-    ticket: int
 
 
 class Node:
@@ -78,10 +67,7 @@ class Node:
         """Since the service was told."""
         self.on_event: Callable[[Event], None] = lambda _event: None
         self._happened = 0
-        # Tickets begin anew with each primary, numbers rise over all of this boot: so the answer to
-        # a question of an earlier role, or process, is never taken for one of this.
-        self._asked = int(clock.monotonic() * 1000)
-        self._questions: dict[str, Question] = {}
+        self.questions = Questions(say)
         self.follow()
 
     @property
@@ -119,7 +105,7 @@ class Node:
         if self.role is not None:
             self.role.close()
         self.role = self.dialer = self.growth = None
-        self._questions.clear()
+        self.questions.forget()
         self.changed = True
 
     async def lead(self, order: Promote) -> None:
@@ -168,32 +154,9 @@ class Node:
     # From the engine.
 
     def _ask(self, member: str, counts: bool, ticket: int) -> None:
-        if not isinstance(self.role, Primary):
-            return
-        self._asked += 1
-        self._questions[member] = Question(self._asked, self.role, counts, ticket)
-        self.changed = True
-        self._say(
-            Ask(
-                ask=self._asked,
-                epoch=self.disk.superblock.epoch,
-                member=member,
-                change="take_in" if counts else "take_out",
-                asynchronous=self.role.members.peers[member].lag is not None,
-            )
-        )
-
-    def answered(self, answer: Answer) -> None:
-        """By the service; heeded if it is about what was asked last of that member."""
-        for member, question in self._questions.items():
-            if question.number == answer.ask and question.primary is self.role:
-                members, (_, _, counts, ticket) = question.primary.members, question
-                if answer.agreed:
-                    members.agreed(member, counts, ticket)
-                else:
-                    members.refused(member, ticket, answer.reason)
-                self.changed = True
-                return
+        if isinstance(self.role, Primary):
+            self.changed = True
+            self.questions.ask(self.role, member, counts, ticket)
 
     def ask_again(self) -> None:
         """A service has come: what is open is asked with the next tick."""

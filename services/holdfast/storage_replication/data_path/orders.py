@@ -51,7 +51,8 @@ class Orders:
             if isinstance(role, Primary) and message.epoch == self._node.disk.superblock.epoch:
                 role.renew(message.valid_until)
         elif isinstance(message, Answer):
-            self._node.answered(message)
+            self._node.questions.answered(message)
+            self._node.changed = True
         elif len(self._tasks) >= MAX_ORDERS:
             error = NotNow(
                 f"{MAX_ORDERS} orders are open", place="control.sock", cure="wait for answers"
