@@ -79,21 +79,29 @@ class Client:
         *,
         structured: bool = True,
         deadline: float = DEADLINE,
+        export: bytes = b"v1",
     ) -> None:
+        self.size = 0
+        """Of the export, in bytes."""
         self.sock = connect(where, deadline)
         try:
-            self._negotiate(structured)
+            self._negotiate(structured, export)
         except BaseException:
             self.sock.close()
             raise
 
-    def _negotiate(self, structured: bool) -> None:
+    def _negotiate(self, structured: bool, export: bytes) -> None:
         exactly(self.sock, GREETING.size)
         self.sock.sendall(CLIENT_FLAGS.pack(3))
         if structured:
             assert self.ask(option(Option.STRUCTURED_REPLY))[-1][0] == OptionReply.ACK
-            assert self.ask(set_context())[-1][0] == OptionReply.ACK
-        assert self.ask(go())[-1][0] == OptionReply.ACK
+            assert self.ask(set_context(export))[-1][0] == OptionReply.ACK
+        answers = self.ask(go(export))
+        assert answers[-1][0] == OptionReply.ACK
+        about = [
+            data for kind, data in answers if kind == OptionReply.INFO and data[:2] == bytes(2)
+        ]
+        self.size = int.from_bytes(about[0][2:10], "big")
 
     def __enter__(self) -> "Client":
         return self

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from holdfast.clock import wall_time
 from holdfast.console.demo.processes import run
 from tests.support.cluster import RunningCluster
 from tests.support.nats import free_ports
@@ -16,19 +17,22 @@ VOLUME = "ledger"
 class VolumeCluster(RunningCluster):
     """As RunningCluster, with one more word for each host's copy."""
 
-    def __init__(self, folder: Path, *, size: str = "64MiB", mode: str = "sync") -> None:
+    def __init__(
+        self, folder: Path, *, size: str = "64MiB", mode: str = "sync", member_timeout: float = 1.5
+    ) -> None:
         super().__init__(folder)
         config = folder / "cluster.toml"
         text = config.read_text()
         begin, end = text.index("[volumes.ledger]"), text.index("[groups.ledger]")
-        text = text[:begin] + self._volume(folder, size, mode) + text[end:]
+        text = text[:begin] + self._volume(folder, size, mode, member_timeout) + text[end:]
         device = f"unix:{folder}/{{node}}.nbd?export={VOLUME}"
         config.write_text(text.replace(f'"--data", "{self.data}"', f'"--nbd", "{device}"'))
         self.folder = folder
 
-    def _volume(self, folder: Path, size: str, mode: str) -> str:
+    def _volume(self, folder: Path, size: str, mode: str, member_timeout: float) -> str:
         ports = free_ports(2)
-        parts = [f'[volumes.ledger]\ndriver = "replicated"\nsize = "{size}"\nmode = "{mode}"\n']
+        parts = [f'[volumes.ledger]\ndriver = "replicated"\nsize = "{size}"\nmode = "{mode}"']
+        parts.append(f"member_timeout = {member_timeout}\n")
         for node, port in zip(("alpha", "beta"), ports, strict=True):
             parts.append(
                 f"[volumes.ledger.members.{node}]\n"
@@ -55,20 +59,47 @@ class VolumeCluster(RunningCluster):
 
     def data_path(self, node: str) -> int:
         """The process that serves the volume there, by the file that it was given."""
+        found = self._data_path(node)
+        assert found is not None, f"no data path runs on {node}"
+        return found
+
+    def runs_data_path(self, node: str) -> bool:
+        """Whether there is one."""
+        return self._data_path(node) is not None
+
+    def _data_path(self, node: str) -> int | None:
         file = f"{self.folder}/{node}.raw".encode()
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
                 if file in Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0"):
                     return int(name)
-        raise AssertionError(f"no data path runs on {node}")
+        return None
 
-    async def in_sync(self) -> None:
-        """Both copies have everything."""
+    async def in_sync(self, *also: str) -> None:
+        """Both copies have everything; or stand as `also` says."""
+        fine = ("in_sync", *also)
 
         def both(status: Any) -> bool:
             return bool(status.volumes) and all(
-                one.heard and one.pulse.standing == "in_sync" and not one.pulse.problem
+                one.heard and one.pulse.standing in fine and not one.pulse.problem
                 for one in status.volumes
             )
 
-        await self.status_where(both, "both copies are in sync")
+        await self.status_where(both, f"both copies are {' or '.join(fine)}")
+
+    async def verified(self, member: str, *options: str) -> list[str]:
+        """What `volume verify` finds different: offset+length."""
+        began = wall_time()
+        code, said = await self.command("volume", "verify", VOLUME, member, *options)
+        assert code == 0, said
+        found = await self.seen("volume_verified", since=began, member=member)
+        assert bool(found.data["ranges"]) == bool(found.data["differences"])
+        return list(found.data["ranges"])
+
+    def device(self, node: str) -> Path:
+        """The file that node's copy is."""
+        return self.folder / f"{node}.raw"
+
+    def socket(self, node: str) -> Path:
+        """For NBD clients there."""
+        return self.folder / f"{node}.nbd"

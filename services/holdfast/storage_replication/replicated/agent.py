@@ -245,6 +245,7 @@ class Agent:
                 if name != self.place.node:
                     lacks = "" if record.counts(name) else "it does not have all writes"
                     self.reports.member(self.volume, state.epoch, name, lacks)
+            self.reports.only_members(self.volume, state.epoch, record.members)
         else:
             self.reports.forget_members(self.volume)
 
@@ -276,10 +277,13 @@ class Agent:
     # What others say.
 
     def recorded(self, record: VolumeRecord) -> None:
-        """The record is seen anew. A member that it names no more has nothing to run for."""
+        """The record is seen anew. A membership that it names no more has nothing to run for.
+
+        Removed and added again, perhaps in one look, is another membership.
+        """
         self.changed()
-        client = self.paths.client
-        if client is not None and self.place.node not in record.members:
+        client, member = self.paths.client, record.members.get(self.place.node)
+        if client is not None and (member is None or not member.instance):
             client.close()
 
     def say_changed(

@@ -1,7 +1,7 @@
 """What is said of replicated volumes: health signals, and events that follow from them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from holdfast import clock
@@ -60,6 +60,21 @@ class Reports:
             ),
             problem,
         )
+
+    def only_members(self, volume: str, epoch: int, members: Collection[str]) -> None:
+        """What is known of others ends: they were removed."""
+        for known in self.signals.failing:
+            gone = known.entity == volume_entity(volume) and known.node not in members
+            if gone and known.probe == f"replica-{known.node}":
+                seen = Seen(
+                    volume=volume,
+                    epoch=epoch,
+                    probe=known.probe,
+                    state=Health.DEGRADED,
+                    about=known.node,
+                    well="it is no member any more",
+                )
+                self.observe(seen, "")
 
     def own(self, volume: str, epoch: int, problem: str) -> Trail | None:
         """A look at the copy here."""

@@ -26,6 +26,8 @@ from holdfast.volumes import VolumeRecord
 
 WITHIN = 8.0
 """Seconds for one step."""
+CREATE_WITHIN = 30.0
+"""Seconds: a cluster that has just been started may still be making the bucket."""
 
 
 async def carry_out(agent: Agent, request: VolumeRequest) -> VolumeAnswer:
@@ -64,7 +66,7 @@ async def _create(agent: Agent, trail: Trail) -> str:
         list(place.config.members),
         place.node,
     )
-    await agent.register.create(record, within=WITHIN)
+    await agent.register.create(record, within=CREATE_WITHIN)
     data = VolumeCreated(
         volume=agent.volume,
         node=place.node,
@@ -142,6 +144,15 @@ async def _fall_back(agent: Agent, trail: Trail) -> str:
     state = agent.paths.state
     if client is None or state is None:
         raise _no_data_path(agent)
+    if state.connected:
+        raise ChangeRefused(
+            f"the primary keeps the copy on {agent.place.node} up to date",
+            place=f"volume {agent.volume}",
+            cure="let its resync end",
+        )
+    await agent.register.change(
+        agent.volume, lambda now: transitions.fall_back(now, agent.place.node), within=WITHIN
+    )
     await client.order(lambda n: FallBack(id=n), within=60.0)
     data = VolumeFellBack(volume=agent.volume, node=agent.place.node, epoch=state.epoch)
     agent.reports.say(agent.volume, data, trail)

@@ -99,6 +99,7 @@ class Supervisor:
         place = self._place
         known = record.members.get(place.node)
         if known is None:
+            await self._end_leftover()  # it holds the disk, which may be about to be replaced
             return f"{place.node} is no member: `holdfast volume members add` makes it one"
         mine = place.instance()
         if known.instance:

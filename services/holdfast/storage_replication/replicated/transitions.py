@@ -166,6 +166,17 @@ def resize(record: VolumeRecord, node: str, epoch: int, size: int) -> VolumeReco
     return replace(record, size=max(size, record.size))
 
 
+def fall_back(record: VolumeRecord, node: str) -> VolumeRecord:
+    """As it is; what `node` lacks then is nobody's loss. Raises ChangeRefused."""
+    if record.counts(node):
+        raise ChangeRefused(
+            f"{node} counts: what it has is what was acknowledged",
+            place=f"volume {record.volume}",
+            cure="nothing needs to be undone; start the group there",
+        )
+    return record
+
+
 def accept_loss(record: VolumeRecord, node: str, operator: str, stated: str) -> VolumeRecord:
     """An operator's word that `node` may be promoted next. Raises ChangeRefused."""
     if node not in record.members:
