@@ -1,6 +1,5 @@
 """Members of a replicated volume as processes: failover, freezing, coming back."""
 
-import signal
 from pathlib import Path
 from random import Random
 
@@ -9,14 +8,12 @@ import pytest
 from holdfast.storage_replication import control
 from holdfast.storage_replication.control import Failed, Promote, Verify
 from holdfast.storage_replication.engine.ports import (
-    Deposed,
     Differences,
     Frozen,
     MemberLost,
     ResyncDone,
     Thawed,
 )
-from tests.support.nbd_client import Client
 from tests.support.replicated import MIB, Volume, running
 
 
@@ -78,40 +75,6 @@ def test_writes_freeze_until_the_record_can_be_changed(tmp_path: Path, trouble: 
         assert primary.happened(Frozen)
         assert primary.happened(Thawed)
         assert primary.happened(MemberLost)
-
-
-def test_a_frozen_member_is_lost_and_returns(tmp_path: Path) -> None:
-    with running(Volume(tmp_path)) as volume:
-        volume.settled()
-        replica = volume.nodes["b"]
-        replica.send_signal(signal.SIGSTOP)
-        with volume.client() as client:
-            assert client.write(MIB, b"without b") == 0
-            assert volume.record.in_sync == {"a"}
-            replica.send_signal(signal.SIGCONT)
-            volume.settled()
-        volume.same()
-
-
-def test_a_frozen_primary_that_wakes_finds_itself_replaced(tmp_path: Path) -> None:
-    with running(Volume(tmp_path)) as volume:
-        volume.settled()
-        old = volume.nodes["a"]
-        with volume.client() as client:
-            assert client.write(0, b"first") == 0
-            old.send_signal(signal.SIGSTOP)
-            client.send_write(0, b"stale")
-            volume.fail_over("b")
-            with Client(volume.nodes["b"].nbd) as other:
-                assert other.read(0, 5) == b"first"
-                assert other.write(0, b"newer") == 0
-                old.send_signal(signal.SIGCONT)
-                with pytest.raises((EOFError, ConnectionError)):
-                    client.reply()
-                volume.settled()
-                assert other.read(0, 5) == b"newer"
-        assert old.happened(Deposed)
-        volume.same()
 
 
 def test_past_epochs_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What operators change on a replicated volume in use, async members, TLS: real processes."""
+"""Members of a replicated volume in use: changed, behind, frozen, over TLS; real processes."""
 
 import signal
 import socket
@@ -11,7 +11,7 @@ import pytest
 from holdfast.config.load import load
 from holdfast.console.certificates import issue_missing
 from holdfast.storage_replication.control import Bounds, Failed, FallBack, Resize, SetMembers
-from holdfast.storage_replication.engine.ports import MemberLost, ResyncStarted
+from holdfast.storage_replication.engine.ports import Deposed, MemberLost, ResyncStarted
 from tests.support.cluster_file import write_cluster_file
 from tests.support.nbd_client import Client
 from tests.support.replicated import MIB, Volume, running
@@ -178,6 +178,40 @@ def test_members_know_each_other_by_their_certificates(tmp_path: Path) -> None:
             assert not _told(raw, stranger, second)
         with Client(volume.primary.nbd) as client:
             assert client.read(0, 8) == b"over TLS"
+
+
+def test_a_frozen_member_is_lost_and_returns(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        replica = volume.nodes["b"]
+        replica.send_signal(signal.SIGSTOP)
+        with volume.client() as client:
+            assert client.write(MIB, b"without b") == 0
+            assert volume.record.in_sync == {"a"}
+            replica.send_signal(signal.SIGCONT)
+            volume.settled()
+        volume.same()
+
+
+def test_a_frozen_primary_that_wakes_finds_itself_replaced(tmp_path: Path) -> None:
+    with running(Volume(tmp_path)) as volume:
+        volume.settled()
+        old = volume.nodes["a"]
+        with volume.client() as client:
+            assert client.write(0, b"first") == 0
+            old.send_signal(signal.SIGSTOP)
+            client.send_write(0, b"stale")
+            volume.fail_over("b")
+            with Client(volume.nodes["b"].nbd) as other:
+                assert other.read(0, 5) == b"first"
+                assert other.write(0, b"newer") == 0
+                old.send_signal(signal.SIGCONT)
+                with pytest.raises((EOFError, ConnectionError)):
+                    client.reply()
+                volume.settled()
+                assert other.read(0, 5) == b"newer"
+        assert old.happened(Deposed)
+        volume.same()
 
 
 def _answer(sock: socket.socket) -> bytes:
