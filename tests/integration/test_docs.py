@@ -22,7 +22,7 @@ from tests.support.nats import MakeServers
 
 SESSION_DEADLINE = 270.0
 STARTED = DOCS / "getting-started.md"
-ELSEWHERE = {"subscribe.md"}
+ELSEWHERE = {"subscribe.md", "volumes.md"}
 """Pages whose commands have a test of their own."""
 
 

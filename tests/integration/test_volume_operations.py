@@ -12,6 +12,7 @@ from holdfast.clock import wall_time
 from holdfast.wire import StatusReply
 from tests.support.cluster import HOSTS
 from tests.support.cluster_fixture import running
+from tests.support.documents import DOCS, blocks, run_session
 from tests.support.nbd_client import Client
 from tests.support.volume_cluster import VOLUME, VolumeCluster
 from tests.support.waiting import until
@@ -115,6 +116,21 @@ async def test_bit_rot_is_found_and_repaired(cluster: VolumeCluster) -> None:
         assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20)
     with cluster.device(other).open("rb") as copy:
         assert os.pread(copy.fileno(), BLOCK, rotten) == bytes(BLOCK)
+
+
+async def test_the_page_of_volumes_is_a_session_that_works(cluster: VolumeCluster) -> None:
+    _, other = await both(cluster)
+    (cluster.folder / ".holdfast").symlink_to(cluster.local.state)
+    commands = [
+        block.replace("copy=beta", f"copy={other}") for block in blocks(DOCS / "volumes.md", "sh")
+    ]
+    began = wall_time()
+    async with cluster.observed() as ledger:
+        await asyncio.to_thread(run_session, commands, cluster.folder, deadline=60)
+        await cluster.seen("volume_set_changed", since=began, change="added", member=other)
+        await cluster.in_sync()
+        assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20)
+    assert await cluster.verified(other) == []
 
 
 async def test_a_resync_that_is_cut_short_is_undone(cluster: VolumeCluster) -> None:

@@ -159,3 +159,13 @@ def test_a_member_that_lost_its_files_is_not_taken_for_a_new_one() -> None:
     assert transitions.started(record, "beta", "first") == record
     with pytest.raises(ChangeRefused, match="has lost the files"):
         transitions.started(record, "beta", "second")
+
+
+def test_only_a_copy_that_does_not_count_falls_back() -> None:
+    record = transitions.create("v", "uuid", 1 << 20, NODES, "alpha")
+    assert transitions.fall_back(record, "beta") == record
+    following = transitions.promote(record, "alpha", 1, set(), "").record
+    following = transitions.take_in(following, "alpha", 1, "beta", asynchronous=True)
+    for counts in ("alpha", "beta"):
+        with pytest.raises(ChangeRefused, match="counts"):
+            transitions.fall_back(following, counts)
