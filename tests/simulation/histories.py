@@ -84,4 +84,4 @@ def play_quarter(number: int) -> None:
         for name, least in PER_500_SEEDS.items()
         if figures.seen[name] < int(least * share)
     }
-    assert rare == {}
+    assert rare == {}, rare

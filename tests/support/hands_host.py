@@ -98,7 +98,9 @@ class _Voter:
 class Host:
     """Host alpha, as seen on the bus; the test plays decider and monitor."""
 
-    def __init__(self, bus: Bus, server: NatsServer, folder: Path, groups: str) -> None:
+    def __init__(
+        self, bus: Bus, server: NatsServer, folder: Path, groups: str, profile: str = "fast"
+    ) -> None:
         self.bus, self.folder = bus, folder
         self.voters = Voters(bus)
         self.pulses: list[HandsPulse] = []
@@ -107,7 +109,8 @@ class Host:
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
         config = folder / "cluster.toml"
-        config.write_text(_CLUSTER.format(port=server.port, ports=free_ports(8), rest=groups))
+        text = _CLUSTER.format(port=server.port, ports=free_ports(8), rest=groups)
+        config.write_text(text.replace('"fast"', f'"{profile}"'))
         for service in ("recovery", "storage_replication"):
             seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
             (folder / f"{service}.nk").write_bytes(seed)
@@ -266,9 +269,11 @@ class Host:
 
 
 @asynccontextmanager
-async def host(bus: Bus, server: NatsServer, folder: Path, groups: str) -> AsyncIterator[Host]:
+async def host(
+    bus: Bus, server: NatsServer, folder: Path, groups: str, profile: str = "fast"
+) -> AsyncIterator[Host]:
     """Host alpha with its recovery service running; nothing of it is left afterwards."""
-    made = Host(bus, server, folder, groups)
+    made = Host(bus, server, folder, groups, profile)
     await made.listen()
     made.start()
     try:
