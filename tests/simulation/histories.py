@@ -29,7 +29,7 @@ PER_500_SEEDS = {
     "fence device works": 400,
     "fence device hangs": 10,
     "fence device fails": 20,
-    "fence device says on": 20,
+    "fence device says on": 8,
     "fence device slow": 8,
     "fence run: off": 60,
     "fence run: on": 300,
