@@ -12,6 +12,7 @@ from tests.support.follower import Wanted, event
 
 FAILOVER_WITHIN = 60.0
 STEP_WITHIN = 45.0
+ANSWERS_WITHIN = 30.0
 WRITES = 10
 
 Step = Callable[[str, str], Wanted]
@@ -66,7 +67,7 @@ async def fail_over(cluster: RunningCluster, step: str, where: str, victim: str)
     await cluster.keep_streams_off(lost)
     before = (await cluster.group()).epoch
     async with cluster.observed() as ledger:
-        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, 10)
+        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, ANSWERS_WITHIN)
         began = wall_time()
         power_off = asyncio.create_task(cluster.local.place(lost).kill())
         await cluster.seen_where(
@@ -77,7 +78,7 @@ async def fail_over(cluster: RunningCluster, step: str, where: str, victim: str)
         epoch = (await cluster.wait_active(on=left, timeout=FAILOVER_WITHIN)).epoch
         assert epoch > before
         await cluster.seen("group_verified", since=began, node=left, epoch=epoch)
-        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, 10)
+        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, ANSWERS_WITHIN)
         await cluster.restarted(place, victim, pid)
         await cluster.local.place(lost).start()
         await cluster.healthy()
@@ -90,7 +91,7 @@ async def recover_locally(cluster: RunningCluster, step: str, victim: str) -> No
     before = (await cluster.group()).epoch
     old = await cluster.workload()
     async with cluster.observed() as ledger:
-        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, 10)
+        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, ANSWERS_WITHIN)
         began = wall_time()
         os.kill(old, signal.SIGKILL)
         await cluster.seen_where(RECOVERY_STEPS[step], what=step, since=began, timeout=STEP_WITHIN)

@@ -11,7 +11,7 @@ from holdfast.console.demo.processes import run
 from holdfast.wire import GroupStatus, StatusReply
 from tests.support.cluster import GROUP, HOSTS, RunningCluster
 from tests.support.follower import event
-from tests.support.kills import STEP_WITHIN, WRITES, Step
+from tests.support.kills import ANSWERS_WITHIN, STEP_WITHIN, WRITES, Step
 
 MOVED_WITHIN = 90.0
 COMMAND_TIMEOUT = 150.0
@@ -74,7 +74,7 @@ async def killed_in(move: Move, cluster: RunningCluster, case: tuple[str, str, s
     await cluster.lead_from("witness")
     before = (await cluster.group()).epoch
     async with cluster.observed() as ledger:
-        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, 10)
+        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, ANSWERS_WITHIN)
         began = wall_time()
         asking = asyncio.ensure_future(move.begin(cluster, target))
         try:
@@ -88,7 +88,7 @@ async def killed_in(move: Move, cluster: RunningCluster, case: tuple[str, str, s
         if victim != "failover_decider":  # what that one had not stored yet is gone with it
             await cluster.seen(move.last, "move_failed", since=began, timeout=MOVED_WITHIN)
         await _runs_again(cluster)
-        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, 10)
+        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, ANSWERS_WITHIN)
         await cluster.healthy()
         assert (await cluster.group()).epoch >= before
 
