@@ -9,8 +9,8 @@ from holdfast.config.model import ClusterFile
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.state import NodeView, State, initial
 from holdfast.timing import PROFILES
-from holdfast.volume_wire import MemberPulse, VolumePulse
 from holdfast.wire import HandsPulse
+from holdfast.wire.volumes import MemberPulse, VolumePulse
 
 NOW = 100.0
 

@@ -17,8 +17,8 @@ from holdfast.failover_decider.whatif.hosts import Host
 from holdfast.failover_decider.whatif.prediction import NoAnswer, Prediction, predict
 from holdfast.failover_decider.whatif.question import BadQuestion, Question, parse
 from holdfast.ownership import Phase
-from holdfast.volume_wire import VolumePulse
 from holdfast.wire import MAX_MESSAGE_BYTES, GroupRequest, MonitorPulse, SnapshotReply
+from holdfast.wire.volumes import VolumePulse
 from tests.support.decider_world import World, cluster
 
 QUESTIONS = (

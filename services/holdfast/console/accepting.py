@@ -12,8 +12,8 @@ from holdfast.console.ask import status_where
 from holdfast.console.status import ask
 from holdfast.console.volume import NotThere, tell
 from holdfast.console.volume_view import size
-from holdfast.volume_wire import AcceptLoss, MemberPulse, VolumeStatus
 from holdfast.wire import StatusReply
+from holdfast.wire.volumes import AcceptLoss, MemberPulse, VolumeStatus
 
 TOLD_WITHIN = 10.0
 

@@ -19,7 +19,8 @@ from holdfast.console.connection import Unreachable
 from holdfast.console.status import ask
 from holdfast.console.whereabouts import HERE, Which
 from holdfast.errors import HoldfastError
-from holdfast.volume_wire import (
+from holdfast.wire import StatusReply
+from holdfast.wire.volumes import (
     ChangeMember,
     CreateVolume,
     FallBackVolume,
@@ -29,7 +30,6 @@ from holdfast.volume_wire import (
     VolumeRequest,
     VolumeStatus,
 )
-from holdfast.wire import StatusReply
 
 ASK_TIMEOUT = 60.0
 DELIVER_WITHIN = 15.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from holdfast.volume_wire import Comparing, MemberPulse, VolumePulse, VolumeStatus
+from holdfast.wire.volumes import Comparing, MemberPulse, VolumePulse, VolumeStatus
 
 
 def volumes(statuses: list[VolumeStatus]) -> Table:

@@ -9,7 +9,7 @@ from holdfast.config.model import VolumeResource
 from holdfast.config.volume_check import replicated
 from holdfast.config.volumes import MaxLag, ReplicatedVolume
 from holdfast.failover_decider.state import NodeView, State
-from holdfast.volume_wire import MemberPulse, VolumePulse
+from holdfast.wire.volumes import MemberPulse, VolumePulse
 
 
 def forbid(state: State, group: str, view: NodeView) -> str | None:

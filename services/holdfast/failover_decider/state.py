@@ -13,8 +13,8 @@ from holdfast.lease import LEADER_LEASE, HolderState, node_lease
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import Standing
 from holdfast.timing import Timing
-from holdfast.volume_wire import VolumePulse
 from holdfast.wire import GroupReport, HandsPulse, Proof, SignalSummary
+from holdfast.wire.volumes import VolumePulse
 
 
 class Trail(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ from holdfast.failover_decider.redundancy import losses
 from holdfast.failover_decider.standing import left
 from holdfast.failover_decider.state import GroupView, NodeView, State
 from holdfast.standing import Mark
-from holdfast.volume_wire import VolumeStatus
 from holdfast.wire import (
     GroupStatus,
     LossStatus,
@@ -17,6 +16,7 @@ from holdfast.wire import (
     PathStatus,
     StatusReply,
 )
+from holdfast.wire.volumes import VolumeStatus
 
 
 def status(state: State, now: float) -> StatusReply:

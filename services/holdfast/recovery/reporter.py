@@ -11,8 +11,8 @@ from holdfast.recovery.actor import Actor
 from holdfast.recovery.leaseholder import LeaseHolder
 from holdfast.recovery.watchdog import Watchdog
 from holdfast.service import Runtime
-from holdfast.volume_wire import NodeLease
 from holdfast.wire import Acknowledged, HandsPulse, Watch, WatchedResource
+from holdfast.wire.volumes import NodeLease
 
 WATCH_EVERY = 2.0
 WATCH_DEADLINE = 1.0

@@ -14,8 +14,8 @@ from holdfast.storage_replication.drivers.directory import DirectoryDriver
 from holdfast.storage_replication.keeper import Keeper
 from holdfast.storage_replication.memory import Memory
 from holdfast.storage_replication.replicated.fleet import Fleet
-from holdfast.volume_wire import NodeLease
 from holdfast.wire import Acknowledged, MonitorPulse, VolumeOrder
+from holdfast.wire.volumes import NodeLease
 
 
 class NotANode(HoldfastError):

@@ -13,8 +13,8 @@ from holdfast.storage_replication.replicated.pulse import pulse
 from holdfast.storage_replication.replicated.register import Register
 from holdfast.storage_replication.replicated.reports import Reports
 from holdfast.storage_replication.replicated.requests import carry_out
-from holdfast.volume_wire import NodeLease, VolumeAnswer, VolumePulse, VolumeRequest
 from holdfast.volumes import VolumeRecord, VolumeStore
+from holdfast.wire.volumes import NodeLease, VolumeAnswer, VolumePulse, VolumeRequest
 
 
 class Fleet:

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from holdfast.storage_replication.control import Comparison, MemberState, State
-from holdfast.volume_wire import Comparing, MemberPulse, VolumePulse
 from holdfast.volumes import VolumeRecord
+from holdfast.wire.volumes import Comparing, MemberPulse, VolumePulse
 
 Standing = Literal["in_sync", "following", "accepted", "behind", "none"]
 

@@ -12,7 +12,8 @@ from holdfast.storage_replication.replicated.agent import Agent
 from holdfast.storage_replication.replicated.client import Client
 from holdfast.storage_replication.replicated.reports import Trail
 from holdfast.storage_replication.replicated.transitions import ChangeRefused
-from holdfast.volume_wire import (
+from holdfast.volumes import VolumeRecord
+from holdfast.wire.volumes import (
     AcceptLoss,
     ChangeMember,
     CreateVolume,
@@ -22,7 +23,6 @@ from holdfast.volume_wire import (
     VolumeAnswer,
     VolumeRequest,
 )
-from holdfast.volumes import VolumeRecord
 
 WITHIN = 8.0
 """Seconds for one step."""

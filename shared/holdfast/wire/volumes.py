@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from holdfast.config.volumes import MAX_MEMBERS
 from holdfast.events.fields import BootId, Epoch, EventId, NodeName, Reason, VolumeName
-from holdfast.wire_message import Message
+from holdfast.wire.message import Message
 
 Text = Annotated[str, Meta(max_length=200)]
 Count = Annotated[int, Meta(ge=0)]
