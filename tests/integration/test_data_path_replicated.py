@@ -34,7 +34,7 @@ def test_a_write_is_on_both_and_survives_its_primary(tmp_path: Path) -> None:
             assert client.flush() == 0
         volume.same()
         # The activity log names a 4 MiB extent; only the blocks that differ are sent.
-        (first, *_) = volume.nodes["b"].happened(ResyncDone)
+        (first, *_) = volume.nodes["b"].soon(ResyncDone)
         assert first.bytes <= 64 << 10
 
 
@@ -72,9 +72,9 @@ def test_writes_freeze_until_the_record_can_be_changed(tmp_path: Path, trouble: 
             volume.obeys = "yes"
             assert client.reply() == 0
             assert volume.record.in_sync == {"a"}
-        assert primary.happened(Frozen)
-        assert primary.happened(Thawed)
-        assert primary.happened(MemberLost)
+        assert primary.soon(Frozen)
+        assert primary.soon(Thawed)
+        assert primary.soon(MemberLost)
 
 
 def test_past_epochs_are_refused(tmp_path: Path) -> None:

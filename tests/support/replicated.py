@@ -165,6 +165,10 @@ class Node:
         """Events of that kind so far."""
         return [event.what for event in self.events if isinstance(event.what, kind)]
 
+    def soon(self, kind: type[T]) -> list[T]:
+        """The same, waiting for the first: an event comes on its own way, after the reply."""
+        return self.volume.until(lambda: self.happened(kind), f"{kind.__name__} of {self.name}")
+
     def _read(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), sock.makefile("rb") as lines:
             for line in lines:

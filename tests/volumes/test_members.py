@@ -80,7 +80,7 @@ def test_an_async_member_over_its_bound(tmp_path: Path, hold: bool) -> None:
                 assert client.reply() == 0
             if not hold:
                 volume.until(lambda: not volume.record.following, "recorded as behind")
-                (lost,) = primary.happened(MemberLost)
+                (lost,) = primary.soon(MemberLost)
                 assert lost.reason == "behind its bound"
                 replica.send_signal(signal.SIGCONT)
             volume.settled()
@@ -150,7 +150,7 @@ def test_an_unfinished_resync_is_undone(tmp_path: Path) -> None:
                 assert client.read(number * 2 * BLOCK, BLOCK) == data
             volume.restart("a")
             volume.settled()
-        (*_, last) = replica.happened(ResyncStarted)
+        (*_, last) = replica.soon(ResyncStarted)
         assert last.member == "a"
         volume.same()
 
@@ -210,7 +210,7 @@ def test_a_frozen_primary_that_wakes_finds_itself_replaced(tmp_path: Path) -> No
                     client.reply()
                 volume.settled()
                 assert other.read(0, 5) == b"newer"
-        assert old.happened(Deposed)
+        assert old.soon(Deposed)
         volume.same()
 
 

@@ -104,15 +104,22 @@ def _unfit(
 
 
 def _without_storage(state: State, group: str, view: NodeView) -> str | None:
+    complaints = [
+        signal
+        for signals in view.signals.values()
+        for signal in signals
+        if signal.layer == Layer.STORAGE
+    ]
+    if not complaints:
+        return None
     volumes = {
         volume_entity(resource.volume)
         for resource in state.cluster.groups[group].resources.values()
         if isinstance(resource, VolumeResource)
     } - {volume_entity(name) for name in replicated(state.cluster)}
-    for signals in view.signals.values():
-        for signal in signals:
-            if signal.layer == Layer.STORAGE and signal.entity in volumes:
-                return f"its {signal.entity} is {signal.state}: {signal.reason}"
+    for signal in complaints:
+        if signal.entity in volumes:
+            return f"its {signal.entity} is {signal.state}: {signal.reason}"
     return None
 
 

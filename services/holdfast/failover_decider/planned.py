@@ -44,11 +44,13 @@ def failback(state: State, view: GroupView, now: float) -> Verdict:
         return None
     if policy.failback_window is not None and view.group not in state.windows:
         return None
-    report = current_report(state, view, now)
-    if report is None or report.state != "active" or constraints.missing(state, view.group):
+    preferred, report = _before(policy, view.record.owner), current_report(state, view, now)
+    if not preferred or report is None or report.state != "active":
+        return None
+    if constraints.missing(state, view.group):
         return None
     choice = choose(state, view.group, now, view.record.avoid)
-    if choice.target not in _before(policy, view.record.owner):
+    if choice.target not in preferred:
         return None
     target = state.nodes[choice.target]
     if not _trusted(state, target, now, policy.failback_after) or target.seen is None:
