@@ -22,6 +22,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     order_expiry: float
     """How long an order to a node's hands stays valid, on the receiving node's clock."""
 
+    @property
+    def stall(self) -> float:
+        """A node that stands still for less moves nothing."""
+        return self.ttl - self.margin - self.stop_before - self.renew_every
+
     def check(self) -> None:
         """Assert the order of the times on which safety rests."""
         assert 0 < self.kill_before < self.stop_before < self.ttl - self.margin

@@ -1,16 +1,18 @@
 """Members of a replicated volume as processes: failover, freezing, coming back."""
 
+import signal
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from holdfast.storage_replication import control
-from holdfast.storage_replication.control import Failed, Promote, Verify
+from holdfast.storage_replication.control import Bounds, Failed, Promote, Verify
 from holdfast.storage_replication.engine.ports import (
     Differences,
     Frozen,
     MemberLost,
+    MemberSilent,
     ResyncDone,
     Thawed,
 )
@@ -75,6 +77,29 @@ def test_writes_freeze_until_the_record_can_be_changed(tmp_path: Path, trouble: 
         assert primary.soon(Frozen)
         assert primary.soon(Thawed)
         assert primary.soon(MemberLost)
+
+
+def test_a_member_that_stands_still_is_told_of_and_waited_for(tmp_path: Path) -> None:
+    bounds = Bounds(member_timeout=60.0)
+    with running(Volume(tmp_path, bounds=bounds)) as volume:
+        volume.settled()
+        primary, replica = volume.primary, volume.nodes["b"]
+
+        def silent() -> bool:
+            return primary.state is not None and primary.state.members["b"].silent > 0
+
+        with volume.client() as client:
+            replica.send_signal(signal.SIGSTOP)
+            client.send_write(0, b"one")
+            (told,) = primary.soon(MemberSilent)
+            assert 1.5 <= told.seconds < 60
+            volume.until(silent, "the state says so")
+            assert volume.record.in_sync == {"a", "b"}
+            replica.send_signal(signal.SIGCONT)
+            assert client.reply() == 0
+            volume.until(lambda: not silent(), "heard again")
+        assert volume.record.in_sync == {"a", "b"}
+        assert not primary.happened(MemberLost)
 
 
 def test_past_epochs_are_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.storage_replication.engine.asynchronous import Lag
 from holdfast.storage_replication.engine.changes import ChangeRefused, Growth, add_member, repair
-from holdfast.storage_replication.engine.ports import Differences
+from holdfast.storage_replication.engine.ports import Differences, MemberLost, MemberSilent
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.progress import Progress
 from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
@@ -35,6 +35,35 @@ def quiet(seed: int = 1, members: int = 2) -> tuple[World, Primary]:
 def verified(world: World) -> list[Differences]:
     """What all verifies so far have reported."""
     return [event for event in world.reports if isinstance(event, Differences)]
+
+
+def test_a_silent_member_is_told_of_before_it_is_lost() -> None:
+    world, leader = quiet()
+    world.cuts.add(frozenset({"a", "b"}))
+    world.loop.run(world.loop.now + 0.4)
+    for _ in range(10):
+        if not leader.members.peers["b"].silent:
+            world.loop.run(world.loop.now + 0.02)
+    (silent,) = [event for event in world.reports if isinstance(event, MemberSilent)]
+    assert silent.member == "b"
+    assert world.service.record.in_sync == {"a", "b"}
+    world.cuts.clear()
+    world.loop.run(world.loop.now + 0.3)
+    assert not leader.members.peers["b"].silent
+    assert not [event for event in world.reports if isinstance(event, MemberLost)]
+    world.cuts.add(frozenset({"a", "b"}))
+    world.loop.run(world.loop.now + 1.0)
+    assert [event.member for event in world.reports if isinstance(event, MemberLost)] == ["b"]
+    assert world.service.record.in_sync == {"a"}
+
+
+def test_a_primary_that_stood_still_takes_nobody_for_silent() -> None:
+    """What the members said meanwhile is read after the first tick."""
+    world, leader = quiet()
+    world.loop.now += 100 * world.settings.member_timeout
+    leader.tick()
+    peer = leader.members.peers["b"]
+    assert (peer.link is not None, peer.silent, peer.counts) == (True, False, True)
 
 
 def test_verify_finds_what_rotted_and_repair_cures_it() -> None:

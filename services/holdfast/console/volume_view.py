@@ -49,6 +49,8 @@ def _said(copy: VolumePulse, seen: MemberPulse | None) -> Iterator[str]:
         return
     if not seen.connected:
         yield "not connected" + (f": {seen.problem}" if seen.problem else "")
+    elif seen.silent:
+        yield f"silent for {seen.silent:.1f} s"
     if copy.standing == "following" or seen.lag_bytes:
         yield f"lag {size(seen.lag_bytes)}, {seen.lag_seconds:.1f} s"
     if seen.resync is not None:

@@ -33,6 +33,7 @@ from holdfast.storage_replication.engine.ports import (
     MemberJoined,
     MemberLost,
     MemberRefused,
+    MemberSilent,
     ResyncDone,
     ResyncStarted,
     Thawed,
@@ -208,6 +209,7 @@ class Ask(Message, frozen=True, kw_only=True, tag="ask"):
 What = (
     MemberLost
     | MemberRefused
+    | MemberSilent
     | MemberJoined
     | Frozen
     | Thawed
@@ -253,6 +255,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     """engine.peer.Phase: away, greeting, waiting, reconciling, resyncing, streaming."""
     behind: int
     """Bytes that may differ."""
+    silent: float = 0.0
+    """Seconds without a word, once that is remarkable."""
     lag_bytes: int = 0
     lag_seconds: float = 0.0
     """Async: acknowledged here, not applied there."""

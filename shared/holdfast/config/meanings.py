@@ -87,7 +87,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "may accept a loss",
         "on_full": "of async, when a member is over its bound: resync it later (`bitmap`), "
         "or let writes wait for it (`hold`)",
-        "member_timeout": "seconds of silence after which a member is taken out",
+        "member_timeout": "seconds of silence after which a member is taken out; default the "
+        "longest stall that [the profile](tuning.md#profiles) bears",
     },
     "VolumeMember": {
         "path": "a raw file, made if it is missing, or a block device",

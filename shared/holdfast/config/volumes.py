@@ -55,7 +55,7 @@ class ReplicatedVolume(Section, frozen=True, kw_only=True, tag_field="driver", t
     mode: Literal["sync", "async"] = "sync"
     max_lag: MaxLag | None = None
     on_full: Literal["bitmap", "hold"] = "bitmap"
-    member_timeout: Annotated[float, Meta(ge=0.5, le=60)] = 1.5
+    member_timeout: Annotated[float, Meta(ge=0.5, le=60)] | None = None
 
 
 Volume = DirectoryVolume | ReplicatedVolume

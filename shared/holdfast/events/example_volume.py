@@ -68,13 +68,13 @@ def _alpha_is_lost(record: Recorder) -> Envelope:
             probe="replica-alpha",
             state=Health.DEGRADED,
             previous=Health.OK,
-            reason="silent for 1.5 s",
+            reason="silent for 1.6 s",
             instance="epoch:2",
         ),
     )
     said: dict[str, Any] = {"volume": "orders", "node": "beta", "epoch": 2}
     lost = record(
-        "beta", STORAGE, VolumeMemberLost(**said, member="alpha", reason="silent for 1.5 s"), signal
+        "beta", STORAGE, VolumeMemberLost(**said, member="alpha", reason="silent for 5.8 s"), signal
     )
     record("beta", STORAGE, VolumeFrozen(**said, members=["alpha"]), lost)
     record("beta", STORAGE, _change("taken_out", ["beta"]), lost)

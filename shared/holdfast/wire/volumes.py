@@ -35,6 +35,8 @@ class MemberPulse(msgspec.Struct, frozen=True, kw_only=True):
     phase: Text
     behind: Count = 0
     """Bytes that may differ."""
+    silent: float = 0.0
+    """Seconds without a word, once that is remarkable; it is not lost yet."""
     lag_bytes: Count = 0
     lag_seconds: float = 0.0
     """Async: written here, not applied there."""

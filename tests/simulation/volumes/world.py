@@ -30,6 +30,7 @@ class World:
         self.settings = Settings(
             member_timeout=0.6,
             ping_interval=0.2,
+            suspect_after=0.4,
             ask_again=0.3,
             idle=random.choice((0.3, 2.0)),
             window=random.choice((8 << 10, 1 << 20)),

@@ -77,6 +77,7 @@ def _member(primary: Primary, peer: Peer) -> MemberState:
         asynchronous=lag is not None,
         phase=peer.phase.value,
         behind=behind,
+        silent=primary.now() - peer.heard_at if peer.silent else 0.0,
         lag_bytes=lag.bytes if lag is not None else 0,
         lag_seconds=lag.seconds(primary.now()) if lag is not None else 0.0,
         resync=None

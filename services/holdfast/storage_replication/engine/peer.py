@@ -39,6 +39,8 @@ class Peer:
     applied: int = 0
     flushed: int = 0
     heard_at: float = 0.0
+    silent: bool = False
+    """For longer than it should be; not yet lost."""
     pinged_at: float = 0.0
     progress: tuple[int, int, int] = (0, 0, 0)
     """Applied, flushed, compared: when it was looked at last."""

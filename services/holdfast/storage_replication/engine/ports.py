@@ -13,6 +13,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     member_timeout: float = 3.0
     """A member that says nothing for so long is lost."""
     ping_interval: float = 0.5
+    suspect_after: float = 1.5
+    """One that says nothing for so long is told of; writes wait for it."""
     stall: float = 10.0
     """One that answers, but gets nothing done for so long, is lost."""
     ask_again: float = 1.0
@@ -42,6 +44,13 @@ class Event(msgspec.Struct, frozen=True, tag_field="event"):
 class MemberLost(Event, frozen=True):
     member: str
     reason: str
+
+
+class MemberSilent(Event, frozen=True):
+    """It may yet answer: it is not lost."""
+
+    member: str
+    seconds: float
 
 
 class Frozen(Event, frozen=True):

@@ -3,8 +3,8 @@
 from holdfast.storage_replication.engine.asynchronous import Lag
 from holdfast.storage_replication.engine.frames import Kind
 from holdfast.storage_replication.engine.membership import Membership
-from holdfast.storage_replication.engine.peer import Peer, Phase
-from holdfast.storage_replication.engine.ports import Differences, Ports, Settings
+from holdfast.storage_replication.engine.peer import FED, Peer, Phase
+from holdfast.storage_replication.engine.ports import Differences, MemberSilent, Ports, Settings
 from holdfast.storage_replication.engine.rate import Rate, adjust
 from holdfast.storage_replication.engine.stream import Stream
 from holdfast.storage_replication.engine.verify import Verify
@@ -12,6 +12,8 @@ from holdfast.storage_replication.engine.verify import Verify
 _SAMPLES = 4096
 _BURST = 1.0
 """Seconds' worth of comparing that may pile up."""
+_STOOD_STILL = 0.5
+"""Seconds between two ticks."""
 
 
 class Upkeep:
@@ -36,8 +38,11 @@ class Upkeep:
         """About ten times a second."""
         now = self._ports.now()
         passed, self._ticked = now - self._ticked, now
+        if passed >= _STOOD_STILL:
+            self._excuse(passed, now)
         for peer in list(self._members.peers.values()):
             self._look_after(peer, now)
+            self._listen(peer, now)
         if now - self._adjusted >= 1.0:
             self._adjust(now)
         for peer in list(self._members.peers.values()):
@@ -72,6 +77,20 @@ class Upkeep:
                 self._members.ask(peer, False)
         elif peer.lag is not None and peer.counts and not settings.hold_when_behind:
             self._bound(peer, peer.lag, now)
+
+    def _excuse(self, passed: float, now: float) -> None:
+        """We stood still ourselves: what the members said meanwhile is not heard yet."""
+        for peer in self._members.peers.values():
+            peer.heard_at = min(now, peer.heard_at + passed)
+            peer.progress_at = min(now, peer.progress_at + passed)
+
+    def _listen(self, peer: Peer, now: float) -> None:
+        """Tell of a silence early, while it may still be a stall."""
+        silence = now - peer.heard_at
+        silent = peer.phase in FED and silence >= self._settings.suspect_after
+        if silent and not peer.silent:
+            self._ports.report(MemberSilent(peer.name, silence))
+        peer.silent = silent
 
     def _stalled(self, peer: Peer, now: float) -> bool:
         """Whether something is to be done there, and nothing was for too long."""

@@ -28,6 +28,7 @@ from holdfast.storage_replication.replicated.happened import tell
 from holdfast.storage_replication.replicated.place import Place
 from holdfast.storage_replication.replicated.presence import answering
 from holdfast.storage_replication.replicated.process import kill
+from holdfast.storage_replication.replicated.pulse import lacking
 from holdfast.storage_replication.replicated.register import Register
 from holdfast.storage_replication.replicated.reports import Reports, Trail
 from holdfast.storage_replication.replicated.supervisor import Supervisor
@@ -243,7 +244,7 @@ class Agent:
         if state.role == "primary" and record is not None and record.epoch == state.epoch:
             for name in record.members:
                 if name != self.place.node:
-                    lacks = "" if record.counts(name) else "it does not have all writes"
+                    lacks = lacking(record, name, state.members.get(name))
                     self.reports.member(self.volume, state.epoch, name, lacks)
             self.reports.only_members(self.volume, state.epoch, record.members)
         else:

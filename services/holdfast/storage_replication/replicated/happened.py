@@ -25,6 +25,7 @@ from holdfast.storage_replication.engine.ports import (
     MemberJoined,
     MemberLost,
     MemberRefused,
+    MemberSilent,
     ResyncDone,
     ResyncStarted,
     Thawed,
@@ -41,6 +42,8 @@ def tell(reports: Reports, volume: str, node: str, happened: Happened) -> None:
     after: Trail | None = None
     if isinstance(what, MemberLost | MemberRefused):
         after = reports.member(volume, epoch, member, what.reason)
+    elif isinstance(what, MemberSilent):
+        reports.member(volume, epoch, member, f"silent for {what.seconds:.1f} s")
     elif member:
         known = reports.signals.of(volume, f"replica-{member}")
         after = Trail(known.incident, known.event) if known else None
@@ -60,6 +63,8 @@ def _event(volume: str, node: str, happened: Happened) -> EventData | None:
             )
         case MemberJoined(member):
             return VolumeMemberJoined(volume=volume, node=node, epoch=epoch, member=member)
+        case MemberSilent():
+            return None  # the signal says it all
         case Frozen(members):
             return VolumeFrozen(volume=volume, node=node, epoch=epoch, members=members)
         case Thawed():

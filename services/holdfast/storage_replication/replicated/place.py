@@ -11,6 +11,7 @@ from holdfast.config.volumes import ReplicatedVolume, size_in_bytes
 from holdfast.ids import uuid7
 from holdfast.storage_replication import control
 from holdfast.storage_replication.files import replace_durably
+from holdfast.timing import PROFILES
 from holdfast.volumes import VolumeRecord
 
 INSTANCE = "instance"
@@ -29,6 +30,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Path
     hosts: dict[str, tuple[str, int]]
     """Every member's data path: host and port."""
+    member_timeout: float
+    """Seconds of silence until a member is lost."""
 
     @property
     def control_socket(self) -> Path:
@@ -46,7 +49,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         lag = self.config.max_lag
         default = control.Bounds()
         return control.Bounds(
-            member_timeout=self.config.member_timeout,
+            member_timeout=self.member_timeout,
             max_lag_bytes=size_in_bytes(lag.bytes) if lag else default.max_lag_bytes,
             max_lag_seconds=lag.seconds if lag else default.max_lag_seconds,
             hold_when_behind=self.config.on_full == "hold",
@@ -125,6 +128,8 @@ def place_of(
         folder=state / volume,
         secrets=secrets,
         hosts=hosts,
+        # Nothing is wrong with a member whose stall moves nothing else.
+        member_timeout=config.member_timeout or PROFILES[cluster.cluster.profile].stall,
     )
 
 

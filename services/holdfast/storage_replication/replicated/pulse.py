@@ -44,6 +44,13 @@ def standing(record: VolumeRecord | None, node: str) -> Standing:
     return "following" if node in record.following else "behind"
 
 
+def lacking(record: VolumeRecord, name: str, state: MemberState | None) -> str:
+    """What its primary has to say against a member; empty: nothing."""
+    if not record.counts(name):
+        return "it does not have all writes"
+    return f"silent for {state.silent:.1f} s" if state is not None and state.silent else ""
+
+
 def _unusable(record: VolumeRecord | None, node: str, state: State) -> str:
     if state.failed:
         return f"its disk failed (errno {state.failed})"
@@ -58,6 +65,7 @@ def _member(name: str, state: MemberState) -> MemberPulse:
         connected=state.connected,
         phase=state.phase,
         behind=state.behind,
+        silent=state.silent,
         lag_bytes=state.lag_bytes,
         lag_seconds=state.lag_seconds,
         resync=_comparing(state.resync),
