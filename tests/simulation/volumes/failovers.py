@@ -96,6 +96,8 @@ class Decider:
                 world.undone.add(record.epoch)
             else:
                 self._check_loss(machine, world.machines[old])
+        # One that led and is asynchronous to whoever leads now: what it lacks is not known.
+        record.in_sync -= world.asynchronous - {machine.name}
         life = machine.power.life
 
         def act() -> None:

@@ -31,7 +31,7 @@ class History:
     def __init__(self, sectors: int) -> None:
         self.sectors = [Sector() for _ in range(sectors)]
         self.sizes: dict[int, int] = {0: 0}
-        self.acknowledged: dict[int, None] = {}
+        self.acknowledged: set[int] = set()
 
     def grow(self, sectors: int) -> None:
         """So many in all; new ones are zero."""
@@ -58,6 +58,7 @@ class History:
             sector = self.sectors[index]
             sector.busy = False
             if acknowledged:
+                self.acknowledged.add(sector.writes[place])
                 sector.floor = max(sector.floor, place)
             if acknowledged and durable:
                 sector.durable = max(sector.durable, place)
@@ -106,7 +107,7 @@ class History:
         lost: set[int] = set()
         for index, sector in enumerate(self.sectors):
             place = self._latest(index, data)
-            lost |= set(sector.writes[place + 1 : sector.floor + 1])
+            lost |= set(sector.writes[place + 1 : sector.floor + 1]) & self.acknowledged
             sector.floor = min(place, sector.floor)
             sector.durable = min(self._latest(index, durable), sector.floor)
         return lost

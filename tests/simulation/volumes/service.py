@@ -68,8 +68,11 @@ class Service:
         record = self.record
         if record.primary != name or record.epoch != epoch:
             return False
-        kept = record.following if member in self.world.asynchronous else record.in_sync
-        (kept.add if counts else kept.discard)(member)
+        record.in_sync.discard(member)
+        record.following.discard(member)
+        if counts:
+            follows = member in self.world.asynchronous
+            (record.following if follows else record.in_sync).add(member)
         self.world.note(f"record: {member} {'counts' if counts else 'out'}")
         self.world.count("joined" if counts else "taken out")
         return True
