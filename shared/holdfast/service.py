@@ -25,6 +25,7 @@ from holdfast.events.system import (
     ServiceStopped,
     SpoolSetAside,
 )
+from holdfast.heartbeat import Heartbeat
 from holdfast.outbox import Outbox
 from holdfast.paths import Paths
 from holdfast.rejects import Rejects
@@ -152,6 +153,7 @@ async def _serve(
     settings: Settings, cluster: ClusterFile, folder: StateFolder, main: Main, *, before_bus: bool
 ) -> int:
     rt = Runtime(settings, cluster, folder)
+    Heartbeat(rt.timing.frozen_after).start()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, rt.stopping.set)

@@ -21,6 +21,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     pulse_every: float
     order_expiry: float
     """How long an order to a node's hands stays valid, on the receiving node's clock."""
+    frozen_after: float
+    """A service that has stood still this long is ended and started again: longer than any stall
+    that has to be borne; where leases last, short enough for hands to be back in time."""
 
     @property
     def stall(self) -> float:
@@ -33,6 +36,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         assert self.renew_every * 3 <= self.ttl - self.margin - self.stop_before
         assert 0 < self.pulse_every * 3 <= self.suspect_after < self.ttl
         assert self.margin >= self.ttl * 0.02
+        assert self.frozen_after > 5.0
 
 
 PROFILES = {
@@ -46,6 +50,7 @@ PROFILES = {
         suspect_after=1.0,
         pulse_every=0.2,
         order_expiry=2.0,
+        frozen_after=10.0,
     ),
     # Bears a stall of 5 s: one that wakes needs up to 0.6 s for the bus and its next renewal.
     "standard": Timing(
@@ -58,6 +63,7 @@ PROFILES = {
         suspect_after=1.5,
         pulse_every=0.25,
         order_expiry=3.0,
+        frozen_after=10.0,
     ),
     "tolerant": Timing(
         ttl=15.0,
@@ -69,6 +75,7 @@ PROFILES = {
         suspect_after=4.0,
         pulse_every=0.5,
         order_expiry=6.0,
+        frozen_after=8.0,
     ),
 }
 

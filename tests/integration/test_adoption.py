@@ -1,6 +1,7 @@
 """The workload outlives Holdfast (I10), and a frozen Holdfast never makes two owners."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -73,6 +74,34 @@ async def adopted(cluster: RunningCluster, owner: str, pid: int, since: str) -> 
     assert seen.data["instance"].startswith(f"{pid}:")
 
 
+@pytest.mark.parametrize(
+    "frozen",
+    [
+        ("recovery",),
+        pytest.param(
+            ("monitor", "storage_replication", "failover_decider", "notifier"),
+            marks=pytest.mark.chaos,
+        ),
+    ],
+)
+async def test_services_that_stand_still_are_started_again(
+    cluster: RunningCluster, frozen: tuple[str, ...]
+) -> None:
+    owner, group, pid = await cluster.owner(), await cluster.group(), await cluster.workload()
+    places = {name: "witness" if name == "notifier" else owner for name in frozen}
+    async with cluster.observed() as ledger:
+        began = wall_time()
+        old = {name: cluster.send(places[name], name, signal.SIGSTOP) for name in frozen}
+        for name, stopped in old.items():
+            await cluster.restarted(places[name], name, stopped)
+            assert f"{places[name]}: {name} stands still: it is killed" in cluster.reports
+            await cluster.seen("service_started", since=began, service=name, place=places[name])
+        if "recovery" in frozen:
+            await adopted(cluster, owner, pid, began)
+        await unmoved(cluster, owner, group.epoch, pid)
+        assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, 10)
+
+
 @pytest.mark.chaos
 async def test_frozen_hands_are_fenced_once_their_lease_is_over(cluster: RunningCluster) -> None:
     owner, before = await cluster.owner(), (await cluster.group()).epoch
@@ -80,6 +109,7 @@ async def test_frozen_hands_are_fenced_once_their_lease_is_over(cluster: Running
     pid = await cluster.workload()
     async with cluster.observed() as ledger:
         began = wall_time()
+        os.kill(int(cluster.local.place(owner).record()["session"]), signal.SIGSTOP)  # no help
         cluster.send(owner, "recovery", signal.SIGSTOP)
         await cluster.seen(
             "fence_finished", since=began, node=owner, action="off", outcome="off", timeout=60

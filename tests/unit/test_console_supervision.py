@@ -17,7 +17,7 @@ from holdfast.console.launcher.supervision import (
 )
 
 SERVICE = Program(name="monitor", argv=["monitor"])
-BUS = Program(name="nats-server", argv=["nats-server"], may_give_up=False)
+BUS = Program(name="nats-server", argv=["nats-server"], is_service=False)
 
 
 @pytest.mark.parametrize("code", [0, 1, -9, -15, 137])

@@ -99,6 +99,8 @@ def test_the_units_start_services_that_exist_and_spare_the_workloads() -> None:
     for name in re.findall(r"holdfast@([a-z_]+)", _text("setup.md")):
         assert find_spec(program.replace("%i", name)), name
     assert service["RestartPreventExitStatus"] == "2"
+    beats = (service["Type"], service["WatchdogSec"], service["WatchdogSignal"])
+    assert beats == ("notify", f"{PROFILES['standard'].frozen_after:.0f}s", "SIGKILL")
     workloads = _unit("holdfast@recovery.service.d/workloads.conf")["Service"]
     assert workloads["KillMode"] == "process"
     names = re.findall(r"^(HOLDFAST_\w+)=", (SYSTEMD / "place.env").read_text(), re.MULTILINE)

@@ -50,6 +50,7 @@ BRISK = Timing(
     suspect_after=2.25,
     pulse_every=0.75,
     order_expiry=3.0,
+    frozen_after=10.0,
 )
 """`standard` with fewer messages, so that more histories fit in a minute; `check` accepts it."""
 BRISK.check()

@@ -15,12 +15,16 @@ from holdfast.config.model import ClusterFile
 from holdfast.console import credentials
 from holdfast.console.bus_config import ROUTES_FILE, render, render_routes
 from holdfast.console.files import folder, unwritable, write
+from holdfast.console.launcher.beats import Beats
 from holdfast.console.launcher.bus_care import tend
 from holdfast.console.launcher.children import Child, Children, bound
 from holdfast.console.launcher.preflight import find_nats_server
 from holdfast.console.launcher.programs import BUS, programs
 from holdfast.console.launcher.supervision import GiveUp, Program, after_exit, describe_exit
 from holdfast.errors import HoldfastError
+from holdfast.heartbeat import ADDRESS
+from holdfast.standstill import LOOK_EVERY
+from holdfast.timing import PROFILES
 
 RECORD = "host.json"
 SERVICES_FILE = "services.json"
@@ -56,6 +60,7 @@ class Host:
         self._config, self._state, self._secrets = config, state, secrets
         self._report = report
         self._children = Children()
+        self._beats = Beats(PROFILES[cluster.cluster.profile].frozen_after)
         self._running: dict[str, Child] = {}
         self._states: dict[str, ServiceState] = {}
         self._stopping = asyncio.Event()
@@ -73,18 +78,23 @@ class Host:
         wanted = self._prepare()
         keepers = [asyncio.create_task(self._keep(program)) for program in wanted]
         place, store = self._cluster.places()[self._place], self._state / "nats"
-        tending = asyncio.create_task(tend(place, store, self._restart_bus))
+        caring = [
+            asyncio.create_task(tend(place, store, self._restart_bus)),
+            asyncio.create_task(self._kill_frozen()),
+        ]
         self._report("ready")
         try:
             while not self._stopping.is_set():
                 await self._pause(LOG_CHECK_EVERY)
                 self._bound_logs(wanted)
         finally:
-            tending.cancel()
+            for care in caring:
+                care.cancel()
             names = [program.name for program in wanted if program.name != BUS]
             await self._end(names, SERVICES_STOP)
             await self._end([BUS], BUS_STOP)
-            await asyncio.wait([*keepers, tending], timeout=SERVICES_STOP)
+            await asyncio.wait([*keepers, *caring], timeout=SERVICES_STOP)
+            self._beats.close()
 
     def _prepare(self) -> list[Program]:
         bus_folder = folder(self._state / "nats")
@@ -126,8 +136,11 @@ class Host:
                 code = 1
             else:
                 self._running[program.name] = child
+                if program.is_service:
+                    self._beats.expect(child.pid)
                 self._set(program, starts, pid=child.pid)
                 code = await child.ended
+                self._beats.forget(child.pid)
                 self._set(program, starts, reason=describe_exit(code))
             if self._stopping.is_set():
                 return
@@ -144,6 +157,17 @@ class Host:
         self._report(f"{BUS} is restarted: {reason}")
         if BUS in self._running:
             self._running[BUS].send(signal.SIGTERM)
+
+    async def _kill_frozen(self) -> None:
+        """What stands still is killed; then it has ended like any other, and is started again."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            for pid in self._beats.still(monotonic()):
+                self._beats.forget(pid)
+                for name, child in self._running.items():
+                    if child.pid == pid:
+                        self._report(f"{name} stands still: it is killed")
+                        child.send(signal.SIGKILL)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -192,6 +216,7 @@ class Host:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            ADDRESS: self._beats.address,
             "HOLDFAST_BOOT_ID": self._boot,
             "HOLDFAST_CONFIG": str(self._config),
             "HOLDFAST_PLACE": self._place,

@@ -19,7 +19,7 @@ def programs(
     if place == notifier_place(cluster):
         services = (*services, "notifier")
     # Exit code 2 of a Go program is a panic, which a restart may well cure.
-    bus = Program(name=BUS, argv=[str(nats_server), "-c", str(bus_config)], may_give_up=False)
+    bus = Program(name=BUS, argv=[str(nats_server), "-c", str(bus_config)], is_service=False)
     return [
         bus,
         *(Program(name=name, argv=[sys.executable, "-m", f"holdfast.{name}"]) for name in services),

@@ -13,11 +13,12 @@ NOT_WORTH_RESTARTING = 2
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """One program to keep running. `may_give_up`: its exit code 2 has the meaning above."""
+    """One program to keep running. `is_service`: its exit code 2 means what is said above, and
+    it has a heartbeat."""
 
     name: str
     argv: list[str]
-    may_give_up: bool = True
+    is_service: bool = True
 
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,7 @@ def after_exit(program: Program, code: int, *, ran: float, failures: int) -> Res
 
     `ran` in seconds; `failures` counts exits in a row, this one not included.
     """
-    if code == NOT_WORTH_RESTARTING and program.may_give_up:
+    if code == NOT_WORTH_RESTARTING and program.is_service:
         return GiveUp(reason="it says that restarting is useless (exit code 2): see its log")
     if ran >= STEADY_AFTER:
         failures = 0
