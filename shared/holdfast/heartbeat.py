@@ -1,9 +1,9 @@
 """Ends a service whose event loop stands still, and tells its supervisor that it runs.
 
 A thread of its own watches the loop; while that turns, it beats by systemd's notification protocol
-(`NOTIFY_SOCKET`; READY=1, then WATCHDOG=1 every second), which `holdfast up` understands, too. So a
-loop that hangs is ended here, with its stack in the log, and a process that does not run at all by
-its supervisor. In a container there is nobody to beat for: only the first of the two remains.
+(`NOTIFY_SOCKET`; READY=1, then WATCHDOG=1 twice a second), which `holdfast up` understands, too.
+So a loop that hangs is ended here, with its stack in the log, and a process that does not run at
+all by its supervisor. In a container nobody listens: only the first of the two remains.
 """
 
 import asyncio

@@ -252,12 +252,15 @@ def _announce(rt: Runtime) -> None:
     rt.emit(started, entity=entity)
     for aside in rt.outbox.set_aside:
         _log.error("spool file set aside as %s: %s", aside.file, aside.reason)
+        for old in aside.deleted:
+            _log.error("%s, set aside earlier, was deleted: only the newest are kept", old)
         data = SpoolSetAside(
             service=rt.service,
             place=rt.place,
             file=str(aside.file)[-400:],
             reason=aside.reason[:1000],
             events_kept=aside.kept,
+            deleted=[old.name for old in aside.deleted[:16]],
         )
         rt.emit(data, entity=entity)
 

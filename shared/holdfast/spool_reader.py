@@ -3,7 +3,8 @@
 A last line without its end is a write that a crash cut short: it was never emitted, and is cut
 off. Any other damage is set aside: the file is renamed `*.corrupt-<n>`, and what can be trusted
 before the damage (checksum and chain hold) is kept in a fresh segment. Damage to records that are
-acknowledged already costs nothing, for the cursor knows the chain's head after them.
+acknowledged already costs nothing, for the cursor knows the chain's head after them. Of the files
+that were set aside, the newest KEPT_ASIDE are kept.
 """
 
 import os
@@ -18,13 +19,19 @@ from holdfast.events.chain import head_after
 from holdfast.events.envelope import compute_hash
 from holdfast.spool import SPOOL_BYTES, Segment, Spool, unusable
 
+KEPT_ASIDE = 8
+
 
 class SetAside(msgspec.Struct, frozen=True):
-    """A file that did not verify: its new name, why, and how many waiting events were kept."""
+    """A file that did not verify: its new name, why, and how many waiting events were kept.
+
+    `deleted`: files set aside earlier that it took the place of.
+    """
 
     file: Path
     reason: str
     kept: int
+    deleted: list[Path]
 
 
 def open_spool(folder: Path, *, limit: int = SPOOL_BYTES) -> tuple[Spool, list[SetAside]]:
@@ -104,13 +111,22 @@ class _Recovery:
     def _set_aside(self, path: Path, reason: str, kept: list[bytes]) -> None:
         number = 1
         while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
-            number += 1
+            number += 1  # few are kept, so one of the first few numbers is free
         path.rename(aside)
         if kept:
             _write_whole(path, b"".join(kept))
             assert self._head is not None
             self._segments.append(Segment(path, self._head.sequence, sum(map(len, kept))))
-        self._aside.append(SetAside(aside, reason, len(kept)))
+        self._aside.append(SetAside(aside, reason, len(kept), _delete_oldest(self._folder)))
+
+
+def _delete_oldest(folder: Path) -> list[Path]:
+    """Make the files set aside KEPT_ASIDE at most; a rename sets ctime, so that is their order."""
+    aside = sorted(folder.glob("*.corrupt-*"), key=lambda path: path.stat().st_ctime_ns)
+    deleted = aside[:-KEPT_ASIDE]
+    for path in deleted:
+        path.unlink()
+    return deleted
 
 
 def _split_torn(raw: bytes) -> tuple[list[bytes], int]:

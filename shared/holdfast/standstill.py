@@ -1,7 +1,7 @@
 """Whether something that should turn all the time stands still. Pure; times are monotonic."""
 
-LOOK_EVERY = 1.0
-OWN_STALL = 3.0
+LOOK_EVERY = 0.5
+OWN_STALL = 2.0
 """Seconds between two looks from which on the observer itself stood still, and what it watches
 maybe with it, as on a host that stalls: it counts anew."""
 

@@ -22,8 +22,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     order_expiry: float
     """How long an order to a node's hands stays valid, on the receiving node's clock."""
     frozen_after: float
-    """A service that has stood still this long is ended and started again: longer than any stall
-    that has to be borne; where leases last, short enough for hands to be back in time."""
+    """A service that stands still this long, on a host that does not, is ended and started again.
+    Where leases last (`tolerant`), hands are then back before they would have to stop anything."""
 
     @property
     def stall(self) -> float:
@@ -75,7 +75,7 @@ PROFILES = {
         suspect_after=4.0,
         pulse_every=0.5,
         order_expiry=6.0,
-        frozen_after=8.0,
+        frozen_after=6.0,
     ),
 }
 

@@ -9,6 +9,7 @@ import pytest
 from holdfast.clock import wall_time
 from holdfast.console import maintenance
 from holdfast.console.group import switchover
+from holdfast.console.lead import lead
 from holdfast.console.status import status as show_status
 from holdfast.console.whereabouts import Which
 from tests.support.cluster import RunningCluster
@@ -50,6 +51,19 @@ async def test_a_group_in_maintenance_is_not_restarted_until_it_is_over(
     await cluster.healthy()
     acted = event("decision_made", "lease_lost")
     assert not [str(seen) for seen in cluster.follower.since(began) if acted(seen)]
+
+
+async def test_leadership_is_handed_over_and_told_as_json(
+    cluster: RunningCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    which, owner = Which(state=cluster.local.state), await cluster.owner()
+    for place, streams in ((owner, True), ("witness", False)):
+        capsys.readouterr()
+        assert await lead(place, streams=streams, json=True, which=which) == 0
+        told = msgspec.json.decode(capsys.readouterr().out)
+        assert told == {"leader": place, "streams": streams}
+        await cluster.status_where(lambda s, p=place: s.leader == p, f"{place} leads")  # type: ignore[misc]
+    assert await cluster.owner() == owner
 
 
 async def test_a_node_in_maintenance_takes_nothing_and_the_refusal_says_so(

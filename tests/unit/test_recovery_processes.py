@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import clock, ids
+from holdfast.child_log import MAX_BYTES, last_line
 from holdfast.recovery import children, processes
 from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.processes import Process, Workload
@@ -180,7 +181,7 @@ async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 
 async def test_the_log_is_bounded_at_the_next_start(tmp_path: Path) -> None:
     log = tmp_path / "web.server.log"
-    log.write_bytes(b"x" * (children.MAX_LOG_BYTES + 1))
+    log.write_bytes(b"x" * (MAX_BYTES + 1))
     child = await children.launch(
         ["/bin/sh", "-c", "echo first; echo last words"],
         environment=children.clean_environment(),
@@ -188,6 +189,6 @@ async def test_the_log_is_bounded_at_the_next_start(tmp_path: Path) -> None:
         log=log,
     )
     await asyncio.wait_for(child.ended.wait(), 10.0)
-    assert children.last_line(log) == "last words"
-    assert (tmp_path / "web.server.log.1").stat().st_size > children.MAX_LOG_BYTES
+    assert last_line(log) == "last words"
+    assert (tmp_path / "web.server.log.1").stat().st_size > MAX_BYTES
     assert child.how() == "it exited with 0"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from holdfast.cursor import Cursor
 from holdfast.events import ChainHead, Envelope, encode_envelope, seal
 from holdfast.spool import SEGMENT_BYTES, Spool, SpoolError, SpoolFull
-from holdfast.spool_reader import SetAside, decode_line, open_spool
+from holdfast.spool_reader import KEPT_ASIDE, SetAside, decode_line, open_spool
 from tests.support.events import draft
 
 
@@ -132,6 +132,18 @@ def test_a_lost_cursor_publishes_what_is_there_again(tmp_path: Path) -> None:
     assert waiting(again)[-1] == 30
     assert waiting(again)[0] <= kept + 1
     assert again.depth == len(waiting(again))
+
+
+def test_only_the_newest_damaged_files_are_kept(tmp_path: Path) -> None:
+    made: list[Path] = []
+    for number in range(KEPT_ASIDE + 3):
+        (tmp_path / "00000001.seg").write_bytes(b"damage %d\n" % number)
+        _, (aside,) = open_spool(tmp_path)
+        made.append(aside.file)
+        assert aside.deleted == made[:-KEPT_ASIDE]
+        made = made[-KEPT_ASIDE:]
+        assert aside.file.read_bytes() == b"damage %d\n" % number
+        assert set(tmp_path.glob("*.corrupt-*")) == set(made)
 
 
 def test_a_forged_record_with_a_right_checksum_is_set_aside(tmp_path: Path) -> None:

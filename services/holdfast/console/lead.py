@@ -2,6 +2,7 @@
 
 import getpass
 
+import msgspec
 from rich.console import Console
 
 from holdfast import subjects
@@ -23,6 +24,7 @@ async def lead(
     /,
     *,
     streams: bool = False,
+    json: bool = False,
     which: Which = HERE,
 ) -> int:
     """Hand the deciders' leadership to a place, e.g. before maintenance. Moves no workload.
@@ -33,6 +35,8 @@ async def lead(
         The host or witness that shall lead.
     streams
         Make it the leader of the bus's streams, too.
+    json
+        Print the outcome as JSON: {leader, streams}; `streams`: whether it leads those, too.
     """
     where = which.find()
     bus = await where.connect()
@@ -42,7 +46,11 @@ async def lead(
             await _move_streams(bus, where.cluster, place)
     finally:
         await bus.close()
-    Console(highlight=False).print(f"{place} leads")
+    console = Console(highlight=False)
+    if json:
+        console.out(msgspec.json.encode({"leader": place, "streams": streams}).decode())
+    else:
+        console.print(f"{place} leads")
     return 0
 
 

@@ -41,7 +41,6 @@ def on_leader_seen(turn: Turn, seen: LeaderSeen) -> None:
         leadership=replace(state.leadership, highest_seen=known),
         leader=seen.term.holder,
         leader_boot=seen.term.boot,
-        leader_until=seen.promised_until,
         stand_at=stand_at,
     )
 

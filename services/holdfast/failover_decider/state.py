@@ -178,7 +178,6 @@ class State(msgspec.Struct, frozen=True):
     leader: str = ""
     """Who leads according to this place's own voter."""
     leader_boot: str = ""
-    leader_until: float = 0.0
     stand_at: float = 0.0
     voters_heard: dict[str, float] = msgspec.field(default_factory=dict)
     silent_voters: dict[str, Trail] = msgspec.field(default_factory=dict)

@@ -9,12 +9,11 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
+from holdfast.child_log import open_log
 from holdfast.recovery import processes
 from holdfast.recovery.processes import Process, Workload
 
-MAX_LOG_BYTES = 1024 * 1024
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 
 # With vfork the interpreter stands still, all its threads with it, until the program is executed;
@@ -68,7 +67,7 @@ async def launch(
     loop = asyncio.get_running_loop()
 
     def spawn() -> tuple[subprocess.Popen[bytes], Process]:
-        with _open_log(log) as output:
+        with open_log(log) as output:
             popen = subprocess.Popen(
                 command,
                 env=environment,
@@ -101,22 +100,3 @@ def clean_environment() -> dict[str, str]:
     """What a workload inherits of ours: nothing but where to find things and how to speak."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept}
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log, bounded, for a reason; "" if there is none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 2000))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    line = next((line for line in reversed(lines) if line.strip()), "")
-    return "".join(c if c.isprintable() else " " for c in line).strip()[:300]
-
-
-def _open_log(log: Path) -> BinaryIO:
-    """Append to the log; one that has grown is kept beside it once. It outlives the program."""
-    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
-    return log.open("ab")

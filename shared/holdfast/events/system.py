@@ -48,6 +48,10 @@ class SpoolSetAside(EventData, frozen=True, kw_only=True):
     file: Annotated[str, Meta(max_length=400)]
     reason: Reason
     events_kept: Annotated[int, Meta(ge=0)]
+    deleted: Annotated[
+        list[Annotated[str, Meta(max_length=400)]],
+        Meta(max_length=16, description="files set aside earlier, deleted to keep few"),
+    ] = []
 
 
 @event("operator_request")

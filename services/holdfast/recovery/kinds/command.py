@@ -5,6 +5,7 @@ import contextlib
 from pathlib import Path
 
 from holdfast import clock
+from holdfast.child_log import last_line
 from holdfast.config.model import CommandResource
 from holdfast.recovery import children, processes
 from holdfast.recovery.kinds.base import ActionFailed, Running, Stopped, epoch_instance
@@ -82,5 +83,5 @@ class CommandKind:
             gone = await processes.wait_gone(Workload(child.process, ""), KILL_GRACE)
             ended = "" if gone else ", and SIGKILL did not end it"
             return None, f"took longer than {timeout:.1f} s and was killed{ended}"
-        said = children.last_line(self._log)
+        said = last_line(self._log)
         return child.code, f"exited with {child.code}: {said}" if said else f"exited {child.code}"

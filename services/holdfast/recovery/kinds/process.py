@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from holdfast.child_log import last_line
 from holdfast.config.model import ProcessResource
 from holdfast.recovery import children, processes
 from holdfast.recovery.deadman import DeadMan
@@ -98,7 +99,7 @@ class ProcessKind:
         return False
 
     def _epitaph(self, child: children.Child) -> str:
-        said = children.last_line(self._log)
+        said = last_line(self._log)
         return f"{child.how()}: {said}" if said else child.how()
 
 

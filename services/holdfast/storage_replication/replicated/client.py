@@ -117,8 +117,3 @@ def _failed(problem: str) -> DataPathFailed:
     return DataPathFailed(
         problem, place="data path", cure="see its log beside its control socket; it is tried again"
     )
-
-
-def peer_socket(folder: Path) -> Path:
-    """Where a data path listens for its service."""
-    return folder / control.SOCKET

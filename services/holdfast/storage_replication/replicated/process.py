@@ -10,7 +10,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-MAX_LOG_BYTES = 1024 * 1024
+from holdfast.child_log import open_log
+
 _KILL_TIMEOUT = 5.0
 
 
@@ -20,9 +21,7 @@ class Process:
     def __init__(self, command: list[str], log: Path) -> None:
         """Start it. Raises OSError."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
-        with log.open("ab") as output:
+        with open_log(log) as output:
             self._popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -83,15 +82,3 @@ async def _gone(pid: int, within: float, number: signal.Signals | None) -> bool:
         loop.remove_reader(fd)
         os.close(fd)
     return True
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log, bounded, for a reason."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 2000))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    line = next((line for line in reversed(lines) if line.strip()), "")
-    return "".join(c if c.isprintable() else " " for c in line).strip()[:300]

@@ -5,12 +5,13 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from holdfast.child_log import last_line
 from holdfast.clock import monotonic
 from holdfast.storage_replication.control import Ask, Happened, State
 from holdfast.storage_replication.replicated import transitions
 from holdfast.storage_replication.replicated.client import Client
 from holdfast.storage_replication.replicated.place import LOG, SUPERBLOCK, Place
-from holdfast.storage_replication.replicated.process import Process, gone, kill, last_line
+from holdfast.storage_replication.replicated.process import Process, gone, kill
 from holdfast.storage_replication.replicated.register import ChangeUnknown, Register
 from holdfast.volumes import VolumeRecord
 

@@ -21,8 +21,9 @@ def _(data: system.MessageRejected) -> str:
 
 @say.register
 def _(data: system.SpoolSetAside) -> str:
+    deleted = f" (deleted for it: {', '.join(data.deleted)})" if data.deleted else ""
     return (
-        f"A damaged spool of {data.service} on {data.place} was set aside as {data.file}, "
+        f"A damaged spool of {data.service} on {data.place} was set aside as {data.file}{deleted}, "
         f"{number(data.events_kept, 'event')} kept: {data.reason}"
     )
 
