@@ -56,6 +56,9 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Has every acknowledged write; the primary of that epoch always is."""
     following: Members = []
     """Async members that lack no more than `max_lag`."""
+    before: Members = []
+    """On whom the record counted that the promotion at this epoch replaced, if it counted on the
+    primary, too: they differ from it only where an activity log of the two says so (V5)."""
     members: Annotated[dict[NodeName, MemberRecord], Meta(max_length=MAX_MEMBERS)]
     loss: Annotated[str, Meta(max_length=1200)] = ""
     """What the promotion at this epoch lost, as was accepted; empty: nothing."""

@@ -47,7 +47,10 @@ async def test_the_host_is_killed_and_returns(cluster: VolumeCluster) -> None:
         await cluster.local.place(lost).start()
         back = await cluster.seen("volume_set_changed", since=began, change="taken_in", member=lost)
         assert sorted(back.data["in_sync"]) == sorted(HOSTS)
-        await cluster.seen("volume_resync_finished", since=began, member=lost)
+        started = await cluster.seen("volume_resync_started", since=began, member=lost)
+        assert started.data["bytes"] <= 16 << 20, "of 64 MiB: what was active, or changed since"
+        done = await cluster.seen("volume_resync_finished", since=began, member=lost)
+        assert done.data["bytes"] <= 4 << 20, "of that, what differs"
         await cluster.in_sync()
     await cluster.healthy()
     assert await cluster.owner() == survivor

@@ -52,6 +52,8 @@ class Record:
     primary: str = ""
     in_sync: set[str] = field(default_factory=set)
     following: set[str] = field(default_factory=set)
+    before: set[str] = field(default_factory=set)
+    """On whom the record counted that was replaced, if it counted on the primary."""
     term: int = 0
 
 
@@ -270,6 +272,7 @@ class Volume:
                 port=n.port,
                 counts=n.name in counting,
                 asynchronous=n.name in self.asynchronous,
+                before=n.name in self.record.before,
             )
             for n in self.nodes.values()
             if n.name != name and n.port
@@ -285,14 +288,20 @@ class Volume:
         self.promote(name, accept_loss=accept_loss)
 
     def promote(self, name: str, *, accept_loss: bool = False) -> None:
-        """As decider: change the record, then order it. Of the last one there must be proof."""
+        """As decider: change the record, then order it. Of the last one there must be proof.
+
+        Who does not run is in sync no more, as with a real service.
+        """
         with self.changed:
             self.renewing = True
             record = self.record
             counted = name in record.in_sync
             kept_from = record.epoch if record.primary == name else 0
+            counting = record.in_sync | record.following
+            record.before = counting if name in counting else set()
             record.epoch += 1
             record.primary = name
+            record.in_sync = {n for n in record.in_sync if n == name or self.nodes[n].alive}
             if accept_loss:
                 record.in_sync, record.following = {name}, set()
         self._order(name, counted, kept_from, accept_loss)

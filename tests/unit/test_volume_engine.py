@@ -6,11 +6,17 @@ import pytest
 
 from holdfast.storage_replication.engine.asynchronous import Lag
 from holdfast.storage_replication.engine.changes import ChangeRefused, Growth, add_member, repair
-from holdfast.storage_replication.engine.ports import Differences, MemberLost, MemberSilent
+from holdfast.storage_replication.engine.ports import (
+    Differences,
+    MemberLost,
+    MemberSilent,
+    ResyncStarted,
+)
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.progress import Progress
 from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
 from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, adjust
+from holdfast.storage_replication.replicated import transitions
 from tests.simulation.volumes.disks import SECTOR
 from tests.simulation.volumes.reckoning import settle
 from tests.simulation.volumes.world import SIZE, World
@@ -127,7 +133,7 @@ def test_members_come_and_go_while_the_volume_is_used() -> None:
     leader.members.leave("b")
     world.loop.run(world.loop.now + 2.0)
     assert set(leader.members.peers) == {"c"}
-    assert world.service.record.in_sync == {"a", "c"}
+    assert set(world.service.record.in_sync) == {"a", "c"}
     done: list[int] = []
     add_member(leader, world.settings, "b", asynchronous=False, done=done.append)
     with pytest.raises(ChangeRefused, match="already"):
@@ -136,7 +142,7 @@ def test_members_come_and_go_while_the_volume_is_used() -> None:
     world.client.busy = False
     settle(world)
     assert done == [0]
-    assert world.service.record.in_sync == {"a", "b", "c"}
+    assert set(world.service.record.in_sync) == {"a", "b", "c"}
 
 
 def test_a_member_that_is_not_in_sync_is_not_promoted() -> None:
@@ -151,6 +157,39 @@ def test_a_member_that_is_not_in_sync_is_not_promoted() -> None:
     other.change(resyncing=True)
     with pytest.raises(PromotionRefused, match="between two states"):
         promote(other, ports, settings, Promotion(2, False, 0, {}, accept_loss=True))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_absent_old_primary_is_compared_where_an_activity_log_says_so(known: bool) -> None:
+    """If both were in sync when it was replaced; else all of it, and it is the same either way."""
+    world, leader = quiet()
+    world.loop.run(world.loop.now + 5.0)
+    world.history.read("before", 0, bytes(world.machines["a"].data.memory))
+    assert leader.disk.activity.active == {}, "everybody agrees durably"
+    if not known:
+        world.service.record = transitions.take_out(world.service.record, "a", 1, "b")
+        word = transitions.accept_loss(world.service.record, "b", "ana", "nothing")
+        world.service.record = word
+    old, new = world.machines["a"], world.machines["b"]
+    world.client.busy = True
+    world.loop.run(world.loop.now + 0.02)
+    world.client.busy = False
+    assert leader.disk.activity.active
+    old.die(True)
+    world.moving = True
+    record = transitions.promote(world.service.record, "b", 2, set(), "").record
+    assert (record.in_sync, record.before) == (["b"], ["a"] if known else [])
+    world.service.record = record
+    # Between the record and the promotion the new primary dies, and with it whoever wrote that.
+    new.die(False)
+    world.moving = False
+    world.reports.clear()
+    world.loop.run(world.loop.now + 2.0)
+    assert world.leader is new.process
+    settle(world)
+    started = [one for one in world.reports if isinstance(one, ResyncStarted)]
+    assert [one.in_place for one in started] == [False]
+    assert (started[0].bytes < SIZE) == known
 
 
 def test_a_resync_keeps_p99_within_twice_its_usual() -> None:

@@ -77,6 +77,9 @@ class Model:
         promoted = transitions.promote(self.record, node, epoch, present, "")
         again = transitions.promote(promoted.record, node, epoch, set(), "")
         assert again.record == promoted.record, "a repetition writes the same"
+        counted = {*self.record.in_sync, *self.record.following}
+        known = counted - {node} if node in counted else set[str]()
+        assert set(promoted.record.before) == known, "of the replaced record, and of no other"
         if not promoted.record.loss:
             self.checked += 1
             assert promoted.counted
@@ -151,6 +154,17 @@ def test_an_async_member_is_promoted_within_max_lag_or_by_an_operators_word() ->
     told = transitions.promote(word, "beta", 2, set(), "").record
     assert told.loss == "ana accepts: the last 2 s"
     assert told.accepted is None
+
+
+def test_a_member_that_is_added_again_is_not_known_from_before() -> None:
+    record = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+    record = transitions.promote(record, "alpha", 1, set(), "").record
+    record = transitions.take_in(record, "alpha", 1, "beta", asynchronous=False)
+    record = transitions.promote(record, "beta", 2, set(), "").record
+    assert (record.in_sync, record.before) == (["beta"], ["alpha"])
+    record = transitions.remove_member(record, "beta", 2, "alpha")
+    record = transitions.add_member(record, "beta", 2, "alpha")
+    assert record.before == []
 
 
 def test_a_member_that_lost_its_files_is_not_taken_for_a_new_one() -> None:

@@ -11,7 +11,7 @@ import pytest
 from holdfast.config.load import load
 from holdfast.console.certificates import issue_missing
 from holdfast.storage_replication.control import Bounds, Failed, FallBack, Resize, SetMembers
-from holdfast.storage_replication.engine.ports import Deposed, MemberLost, ResyncStarted
+from holdfast.storage_replication.engine.ports import Deposed, MemberLost, ResyncDone, ResyncStarted
 from tests.support.cluster_file import write_cluster_file
 from tests.support.nbd_client import Client
 from tests.support.replicated import MIB, Volume, running
@@ -124,6 +124,32 @@ def test_members_leave_and_come(tmp_path: Path) -> None:
             volume.settled()
             assert client.write(2 * MIB, b"with c") == 0
             assert client.flush() == 0
+        volume.same()
+
+
+@pytest.mark.parametrize("asynchronous", [(), ("a", "b")], ids=["sync", "async"])
+def test_an_old_primary_that_was_killed_gets_what_changed(
+    tmp_path: Path, asynchronous: tuple[str, ...]
+) -> None:
+    size = 256 * MIB
+    with running(Volume(tmp_path, size=size, asynchronous=asynchronous)) as volume:
+        volume.settled()
+        with volume.client() as client:
+            for number, data in enumerate(_blocks(1, 64)):
+                assert client.write(number * BLOCK, data) == 0
+            assert client.write(9 * MIB, b"the last word of a") == 0
+            assert client.flush() == 0
+        volume.nodes["a"].end()
+        volume.fail_over("b", accept_loss=bool(asynchronous))
+        with volume.client() as client:
+            assert client.read(9 * MIB, 18) == b"the last word of a"
+            assert client.write(101 * MIB, b"written without a") == 0
+        volume.restart("a")
+        volume.settled()
+        (started,) = volume.nodes["b"].soon(ResyncStarted)
+        (done,) = volume.nodes["b"].soon(ResyncDone)
+        assert 0 < started.bytes <= 12 * MIB, "of 256: the extents that are active"
+        assert 0 < done.bytes <= 64 << 10, "of them, what differs"
         volume.same()
 
 

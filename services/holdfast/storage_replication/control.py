@@ -73,6 +73,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     counts: bool
     """In the in-sync set; async: following."""
     asynchronous: bool = False
+    before: bool = False
+    """The record that was replaced counted on it, and on this node."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):

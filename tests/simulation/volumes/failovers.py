@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.replica import Replica
+from holdfast.storage_replication.replicated import transitions
 from tests.simulation.volumes.machine import Machine
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ class Decider:
         def attempt() -> None:
             record = world.service.record
             chosen = None
-            if world.loop.now >= world.lease.get(record.primary, 0.0):
+            if world.loop.now >= world.lease.get(str(record.primary), 0.0):
                 if undo is not None and self._undoable(undo):
                     self._hand_over(undo, True, True)
                     return
@@ -59,7 +62,7 @@ class Decider:
         if intact:
             return intact[0], False
         lost = {m.name for m in in_sync}
-        if in_sync and (hurried or lost == record.in_sync):
+        if in_sync and (hurried or lost == set(record.in_sync)):
             return in_sync[0], False
         following = [m for m in ready if m.name in record.following]
         if following and hurried:
@@ -74,37 +77,34 @@ class Decider:
             and disk is not None
             and disk.superblock.resyncing
             and disk.superblock.fallback
-            and machine.name not in record.in_sync | record.following
+            and not record.counts(machine.name)
         )
 
     def _hand_over(self, machine: Machine, loss: bool, undo: bool = False) -> None:
         world = self._world
         record = world.service.record
-        old = record.primary
-        kept_from = record.epoch if old == machine.name else 0
+        old = str(record.primary)
+        if undo:
+            record = transitions.accept_loss(record, machine.name, "operator", "all since then")
+        lag = "the bound" if loss else ""
+        done = transitions.promote(record, machine.name, record.epoch + 1, self._present(), lag)
+        new, kept_from = done.record, done.kept_from
         if record.epoch in world.undone:
             # The record goes on saying so until it is done: only this member is left in it.
             world.undone.discard(record.epoch)
-            undo = loss = True
-            kept_from = 0
-        record.epoch += 1
-        record.primary = machine.name
-        world.orders[record.epoch] = (not loss, kept_from, loss)
-        if loss:
-            record.in_sync, record.following = {machine.name}, set()
-            if undo:
-                world.undone.add(record.epoch)
-            else:
-                self._check_loss(machine, world.machines[old])
-        # One that led and is asynchronous to whoever leads now: what it lacks is not known.
-        record.in_sync -= world.asynchronous - {machine.name}
+            new, kept_from, undo = replace(new, loss="as before"), 0, True
+        world.service.record = new
+        if undo:
+            world.undone.add(new.epoch)
+        elif loss:
+            self._check_loss(machine, world.machines[old])
         life = machine.power.life
 
         def act() -> None:
             world.moving = False
             world.lease[machine.name] = world.loop.now + LEASE
             if life == machine.power.life and machine.disk is not None:
-                machine.guard(lambda: world.promote(machine))
+                machine.guard(lambda: world.promote(machine, kept_from))
 
         world.loop.at(world.loop.random.choice((0.001, 0.3)), act)
 
@@ -114,6 +114,15 @@ class Decider:
 
         if old != machine.name:
             world.loop.at(world.loop.random.choice((0.01, 0.5, 3.0)), tell)
+
+    def _present(self) -> set[str]:
+        """Who answers just now: nobody who is dead, and perhaps not everybody who lives."""
+        world = self._world
+        return {
+            machine.name
+            for machine in world.machines.values()
+            if machine.process is not None and world.loop.random.random() < 0.8
+        }
 
     def _check_loss(self, machine: Machine, old: Machine) -> None:
         world = self._world

@@ -10,15 +10,20 @@ from msgspec.structs import replace
 from holdfast.storage_replication.disk import superblock as superblocks
 from holdfast.storage_replication.disk.activity import ActivityLog
 from holdfast.storage_replication.disk.bitmap import Bitmap
+from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.disk.undo import UndoLog
-from holdfast.storage_replication.engine import accepting, replica
+from holdfast.storage_replication.engine import accepting, promotion, replica
 from holdfast.storage_replication.engine.counting import Counting
 from holdfast.storage_replication.engine.handshake import pack_active
 from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.pending import Pending
 from holdfast.storage_replication.engine.primary import Primary
+from holdfast.storage_replication.engine.promotion import Promotion
 from holdfast.storage_replication.engine.resync import Resync
 from holdfast.storage_replication.engine.stream import Stream
+from holdfast.storage_replication.replicated import transitions
+from holdfast.volumes import VolumeRecord
+from tests.simulation.volumes import machine
 from tests.simulation.volumes.disks import SimStore
 
 Bug = Callable[[], Any]
@@ -168,6 +173,58 @@ def member_of_another_epoch_obeyed() -> Any:
     return patch.object(accepting, "refusal", refusal)
 
 
+def _promotion_that_remembers(before: Callable[[VolumeRecord, str], set[str]]) -> Any:
+    """`before`: whom it takes for known, of the record that is replaced, for the new primary."""
+    real = transitions.promote
+
+    def promote(record: VolumeRecord, node: str, *rest: Any) -> transitions.Promoted:
+        done = real(record, node, *rest)
+        known = sorted(before(record, node) - {node})
+        return done._replace(record=replace(done.record, before=known))
+
+    return patch.object(transitions, "promote", promote)
+
+
+def members_out_of_sync_taken_for_known() -> Any:
+    """Whoever is absent is compared only where an activity log says so."""
+    return _promotion_that_remembers(lambda record, _: set(record.members))
+
+
+def known_to_a_primary_that_was_out_of_sync() -> Any:
+    """The set of the record is believed, also by one that was not in it."""
+    return _promotion_that_remembers(lambda record, _: {*record.in_sync, *record.following})
+
+
+def known_of_an_earlier_record() -> Any:
+    """What was known before the last promotion is passed on by the next."""
+    return _promotion_that_remembers(
+        lambda record, node: (
+            {*record.in_sync, *record.following, *record.before} if record.counts(node) else set()
+        )
+    )
+
+
+def _promotion_with(change: Callable[[Promotion, MemberDisk], Promotion]) -> Any:
+    """The engine is told something else than the record says."""
+    real = promotion.promote
+
+    def promote(disk: MemberDisk, ports: Any, settings: Any, order: Promotion) -> Primary:
+        return real(disk, ports, settings, change(order, disk))
+
+    return patch.object(machine, "promote", promote)
+
+
+def known_without_an_epoch() -> Any:
+    """A primary that starts again goes by its activity log, not by the maps that replaced it."""
+
+    def forget(order: Promotion, disk: MemberDisk) -> Promotion:
+        if disk.superblock.epoch == order.epoch:
+            disk.superblock = replace(disk.superblock, epoch=order.epoch - 1, maps={})
+        return order
+
+    return _promotion_with(forget)
+
+
 BUGS: tuple[Bug, ...] = (
     acknowledged_before_the_replica_has_it,
     flush_of_the_primary_alone,
@@ -186,6 +243,10 @@ BUGS: tuple[Bug, ...] = (
     lease_ignored,
     writes_to_a_chunk_under_comparison_not_sent,
     member_of_another_epoch_obeyed,
+    members_out_of_sync_taken_for_known,
+    known_to_a_primary_that_was_out_of_sync,
+    known_of_an_earlier_record,
+    known_without_an_epoch,
 )
 
 FOUND_AT: dict[str, tuple[int, ...]] = {

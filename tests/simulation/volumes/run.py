@@ -91,7 +91,7 @@ def _move(world: World, random: Random) -> None:
 
 
 def _lose_lease(world: World, random: Random) -> None:
-    name = world.service.record.primary
+    name = str(world.service.record.primary)
     world.count("lease")
     world.deaf.add(name)
     world.loop.at(random.choice((0.5, 1.5)), lambda: world.deaf.discard(name))
@@ -107,7 +107,7 @@ def _fall_back(world: World, random: Random) -> None:
             if isinstance(m.process, Replica) and m.disk is not None and m.disk.undo is not None
         ]
         resyncing = [m for m in resyncing if m.disk and m.disk.undo and m.disk.undo.saved]
-        leader = world.machines[world.service.record.primary]
+        leader = world.machines[str(world.service.record.primary)]
         if resyncing and leader.process is not None:
             leader.die(random.random() < 0.5)
             world.decider.move(2.0, random.choice(resyncing))
@@ -121,7 +121,7 @@ def _fall_back(world: World, random: Random) -> None:
 
 def _twice(world: World, random: Random) -> None:
     """The primary's process dies in a lonely hour, comes back, and its machine dies for longer."""
-    name = world.service.record.primary
+    name = str(world.service.record.primary)
     pairs = {frozenset((name, other)) for other in world.machines if other != name}
     world.cuts |= pairs
     world.service.stalled_until = world.loop.now + 2.0

@@ -1,30 +1,24 @@
-"""The record, and the services that compare-and-set it: late, refusing, stalled, not answering."""
+"""The record, and the services that compare-and-set it: late, refusing, stalled, not answering.
+
+What they write is what the real ones write: `replicated.transitions`.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holdfast.storage_replication.engine.primary import Primary
+from holdfast.storage_replication.replicated import transitions
+from holdfast.volumes import VolumeRecord
 
 if TYPE_CHECKING:
     from tests.simulation.volumes.machine import Machine
     from tests.simulation.volumes.world import World
 
 
-@dataclass
-class Record:
-    """As in `ha_volumes`."""
-
-    epoch: int
-    primary: str
-    in_sync: set[str] = field(default_factory=set)
-    following: set[str] = field(default_factory=set)
-
-
 class Service:
     """Does what it is asked in the order of asking, also after the process that asked died."""
 
-    def __init__(self, world: "World", record: Record) -> None:
+    def __init__(self, world: "World", record: VolumeRecord) -> None:
         self.world, self.record = world, record
         self.stalled_until = 0.0
         self.trouble = True
@@ -65,14 +59,16 @@ class Service:
         machine.later(self._ready[machine.name] - loop.now, then)
 
     def _set(self, name: str, epoch: int, member: str, counts: bool) -> bool:
-        record = self.record
-        if record.primary != name or record.epoch != epoch:
+        asynchronous = self.world.asynchronous
+        try:
+            if counts:
+                self.record = transitions.take_in(
+                    self.record, name, epoch, member, asynchronous=asynchronous
+                )
+            else:
+                self.record = transitions.take_out(self.record, name, epoch, member)
+        except transitions.ChangeRefused:
             return False
-        record.in_sync.discard(member)
-        record.following.discard(member)
-        if counts:
-            follows = member in self.world.asynchronous
-            (record.following if follows else record.in_sync).add(member)
         self.world.note(f"record: {member} {'counts' if counts else 'out'}")
         self.world.count("joined" if counts else "taken out")
         return True

@@ -7,12 +7,13 @@ from holdfast.storage_replication.engine.ports import Event, Settings
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, Promotion, PromotionRefused
 from holdfast.storage_replication.engine.replica import Replica
+from holdfast.storage_replication.replicated import transitions
 from tests.simulation.volumes.clients import Client
 from tests.simulation.volumes.disks import SECTOR, Loop
 from tests.simulation.volumes.failovers import LEASE, Decider
 from tests.simulation.volumes.history import History, Violation
 from tests.simulation.volumes.machine import Machine
-from tests.simulation.volumes.service import Record, Service
+from tests.simulation.volumes.service import Service
 from tests.simulation.volumes.wires import End, Wire
 
 RENEW = 0.25
@@ -20,13 +21,13 @@ SIZE = 128 << 10
 
 
 class World:
-    """`asynchronous`: those members whose record says `following` instead of in sync."""
+    """`asynchronous`: of members the record says `following` instead of in sync."""
 
     def __init__(self, seed: int) -> None:
         self.loop = Loop(seed)
         random = Random(f"{seed} world")
         names = ["a", "b", "c"][: random.choice((2, 2, 3))]
-        self.asynchronous = {names[-1]} if random.random() < 0.25 else set()
+        self.asynchronous = random.random() < 0.25
         self.settings = Settings(
             member_timeout=0.6,
             ping_interval=0.2,
@@ -48,14 +49,14 @@ class World:
         self.deaf: set[str] = set()
         self.history = History(SIZE // SECTOR)
         self.machines = {name: Machine(name, self, SIZE, undo) for name in names}
-        self.service = Service(self, Record(epoch=1, primary="a", in_sync={"a"}))
+        record = transitions.create("v1", "volume-1", SIZE, names, "a")
+        self.service = Service(self, transitions.promote(record, "a", 1, set(), "").record)
         self.lease: dict[str, float] = {}
         self.reported: Counter[str] = Counter()
         """The lag of async members when their primary died, in bytes."""
         self.calm = False
         self.reports: list[Event] = []
         self.moving = False
-        self.orders: dict[int, tuple[bool, int, bool]] = {1: (True, 0, False)}
         self.undone: set[int] = set()
         """Epochs that begin with a member going back to its last consistent state."""
         self.decider = Decider(self)
@@ -80,7 +81,7 @@ class World:
     @property
     def leader(self) -> Primary | None:
         """The primary that the record names, if its process is one."""
-        machine = self.machines[self.service.record.primary]
+        machine = self.machines[str(self.service.record.primary)]
         primary = machine.process
         if isinstance(primary, Primary) and self.current(machine):
             return primary
@@ -115,30 +116,30 @@ class World:
         else:
             machine.follow()
 
-    def promote(self, machine: Machine) -> None:
-        """Give it the role that the record says it has."""
+    def promote(self, machine: Machine, kept_from: int = 0) -> None:
+        """Give it the role that the record says it has; `kept_from` as whoever wrote it knows."""
         record, disk = self.service.record, machine.disk
         assert disk is not None
         if disk.superblock.resyncing and record.epoch in self.undone:
-            machine.fall_back(lambda: self.promote(machine))
+            machine.fall_back(lambda: self.promote(machine, kept_from))
             return
         if record.epoch in self.undone:
             self.accept(machine)
-        counted, kept_from, accept = self.orders[record.epoch]
-        if disk.superblock.epoch == record.epoch and disk.superblock.primary == machine.name:
-            counted, kept_from = True, record.epoch
+        if (disk.superblock.epoch, disk.superblock.primary) == (record.epoch, machine.name):
+            kept_from = record.epoch
+        elif any(not record.counts(name) for name in record.before):
+            self.count("absent and known")
         intact = disk.superblock.intact
         if not intact:
             self.history.memory_lost()
             self.count("memory lost")
         others = {
-            name: Other(
-                name in record.in_sync or name in record.following, name in self.asynchronous
-            )
+            name: Other(record.counts(name), self.asynchronous, name in record.before)
             for name in self.machines
             if name != machine.name
         }
-        order = Promotion(record.epoch, counted, kept_from, others, accept)
+        loss = bool(record.loss)
+        order = Promotion(record.epoch, not loss, kept_from, others, loss)
         try:
             machine.lead(order, self.settings)
         except PromotionRefused as refused:
@@ -155,7 +156,7 @@ class World:
         self.count("power" if power else "kill")
         if isinstance(machine.process, Primary):
             self.count("primary dies")
-            for name in self.asynchronous - {machine.name}:
+            for name in machine.process.members.peers:
                 self.reported[name] = self.lag(machine, name)
             self.client.gone(machine.process)
 
@@ -210,7 +211,7 @@ class World:
     # Leases and failovers.
 
     def _renew(self) -> None:
-        leader = self.service.record.primary
+        leader = str(self.service.record.primary)
         machine = self.machines[leader]
         if not self.moving and leader not in self.deaf:
             self.lease[leader] = self.loop.now + LEASE

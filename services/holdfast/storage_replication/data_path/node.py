@@ -113,7 +113,7 @@ class Node:
         self.leave()
         self.settings = _settings(order.bounds)
         ports = Ports(now=clock.monotonic, ask=self._ask, report=self._report)
-        others = {n: Other(m.counts, m.asynchronous) for n, m in order.members.items()}
+        others = {n: Other(m.counts, m.asynchronous, m.before) for n, m in order.members.items()}
         promotion = Promotion(
             order.epoch, order.counted, order.kept_from, others, order.accept_loss
         )

@@ -151,7 +151,9 @@ class Membership:
     def pump(self, peer: Peer) -> None:
         """Go on comparing; when nothing is left, settle."""
         comparing.verify(self._stream, peer)
-        if comparing.ask(self._stream, peer, self._settings.checkpoint):
+        if peer.settling:
+            self._take_in(peer)
+        elif comparing.ask(self._stream, peer, self._settings.checkpoint):
             self._settle(peer)
 
     def _settle(self, peer: Peer) -> None:
@@ -174,10 +176,18 @@ class Membership:
         if peer.settling and seq >= peer.settling:
             if peer.phase is Phase.RECONCILING:
                 self._join(peer)
-            elif peer.asked is None:
-                self.ask(peer, True)
+            else:
+                self._take_in(peer)
         self._stream.relieve()
         self._changed()
+
+    def _take_in(self, peer: Peer) -> None:
+        """Ask for it, once everybody else who counts has what it has. What it was found to hold
+        already is active here, not there: a later primary would not look for it (V5)."""
+        others = (one for one in self.peers.values() if one.counts)
+        ready = all(one.caught_up and one.flushed >= peer.settling for one in others)
+        if ready and peer.asked is None and peer.phase is not Phase.RECONCILING:
+            self.ask(peer, True)
 
     def _join(self, peer: Peer) -> None:
         """It has everything, and the record counts on it."""

@@ -22,6 +22,9 @@ class Other(NamedTuple):
     counts: bool
     """In the in-sync set; async: following."""
     asynchronous: bool = False
+    before: bool = False
+    """The record that was replaced counted on it, and on this node: whether it answers now or not,
+    they differ only where one of their activity logs says so (V5)."""
 
 
 class Promotion(NamedTuple):
@@ -43,6 +46,8 @@ def promote(disk: MemberDisk, ports: Ports, settings: Settings, order: Promotion
     _require(disk, order)
     own = disk.superblock
     complete = order.counted or bool(order.kept_from)
+    # Once it has led at this epoch, its dirty maps tell more than its activity log.
+    first = own.epoch < order.epoch
     disk.change(
         epoch=order.epoch,
         primary=own.member,
@@ -59,6 +64,7 @@ def promote(disk: MemberDisk, ports: Ports, settings: Settings, order: Promotion
     for name, other in order.others.items():
         known = bool(order.kept_from) and own.maps.get(name) == order.kept_from
         same = complete and other.counts and not other.asynchronous
+        same = same or (first and other.before)
         add_peer(primary, settings, name, other, known=known, same=same)
     primary.suspect()
     primary.members.recount()

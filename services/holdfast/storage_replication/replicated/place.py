@@ -68,6 +68,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
                 port=self.hosts[name][1],
                 counts=record.counts(name),
                 asynchronous=self.config.mode == "async",
+                before=name in record.before,
             )
             for name in record.members
             if name != self.node and name in self.hosts

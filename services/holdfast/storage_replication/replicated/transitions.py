@@ -63,6 +63,7 @@ def promote(
     complete = node in record.in_sync
     loss = "" if complete else _loss(record, node, max_lag)
     was_primary = record.primary == node
+    counted = [*record.in_sync, *record.following] if record.counts(node) else []
     new = replace(
         record,
         epoch=epoch,
@@ -72,6 +73,8 @@ def promote(
         else [node],
         # What others lack is known to nobody but the primary that fed them.
         following=record.following if was_primary else [],
+        # Only of this very record: what was known before it, its primary may have let go of.
+        before=[name for name in counted if name != node],
         loss=loss,
         accepted=None,
     )
@@ -139,7 +142,9 @@ def remove_member(record: VolumeRecord, node: str, epoch: int, member: str) -> V
         )
     without = take_out(record, node, epoch, member)
     members = {name: one for name, one in without.members.items() if name != member}
-    return replace(without, members=members)
+    # Added again it is another copy, of which nothing is known.
+    before = [name for name in without.before if name != member]
+    return replace(without, members=members, before=before)
 
 
 def started(record: VolumeRecord, member: str, instance: str) -> VolumeRecord:
