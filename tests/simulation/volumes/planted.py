@@ -250,12 +250,8 @@ BUGS: tuple[Bug, ...] = (
 )
 
 FOUND_AT: dict[str, tuple[int, ...]] = {
-    "data_before_the_activity_log": (1597,),
-    "dirty_map_not_durable": (307,),
-    "activity_cleared_while_frozen": (199,),
-    "suspects_forgotten": (349,),
-    "resync_does_not_wait_for_a_flush": (134,),
-    "read_of_what_may_be_taken_back": (118,),
-    "undo_after_the_overwrite": (75,),
+    "data_before_the_activity_log": (3985,),
+    "suspects_forgotten": (726,),
+    "known_of_an_earlier_record": (144,),
 }
 """Seeds that found a bug before; they only make the search short."""
