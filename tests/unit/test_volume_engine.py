@@ -60,7 +60,7 @@ def test_a_silent_member_is_told_of_before_it_is_lost() -> None:
     world.cuts.add(frozenset({"a", "b"}))
     world.loop.run(world.loop.now + 1.0)
     assert [event.member for event in world.reports if isinstance(event, MemberLost)] == ["b"]
-    assert world.service.record.in_sync == {"a"}
+    assert world.service.record.in_sync == ["a"]
 
 
 def test_a_primary_that_stood_still_takes_nobody_for_silent() -> None:
