@@ -36,6 +36,8 @@ _GROUPS = {
             "list": ("holdfast.console.volume:show", "Show every copy of every volume."),
             "status": ("holdfast.console.volume:show", "The same, of one volume if it is named."),
             "create": ("holdfast.console.volume:create", "Make a volume of the cluster file."),
+            "attach": ("holdfast.console.volume_attach:attach", "Make it a disk of this host."),
+            "detach": ("holdfast.console.volume_attach:detach", "Undo that."),
             "members": ("holdfast.console.volume:members", "Add or remove a copy."),
             "verify": ("holdfast.console.volume:verify", "Compare a copy with the primary's."),
             "resize": ("holdfast.console.volume:resize", "Grow it to the cluster file's size."),

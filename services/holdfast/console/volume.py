@@ -232,9 +232,14 @@ async def _statuses(bus: Bus, volume: str | None) -> list[VolumeStatus]:
 
 
 async def _primary(bus: Bus, volume: str) -> str:
+    return (await serving(bus, volume)).node
+
+
+async def serving(bus: Bus, volume: str) -> VolumeStatus:
+    """What the volume's primary says. Raises NotThere, Unreachable."""
     statuses = await _statuses(bus, volume)
-    serving = [one for one in statuses if one.heard and one.pulse.role == "primary"]
-    if not serving:
+    primaries = [one for one in statuses if one.heard and one.pulse.role == "primary"]
+    if not primaries:
         if not statuses:
             raise _unknown(volume)
         raise NotThere(
@@ -242,7 +247,7 @@ async def _primary(bus: Bus, volume: str) -> str:
             place=f"volume {volume}",
             cure="start its group: `holdfast start GROUP`",
         )
-    return max(serving, key=lambda one: one.pulse.epoch).node
+    return max(primaries, key=lambda one: one.pulse.epoch)
 
 
 def _configured(which: Which, volume: str) -> ReplicatedVolume:

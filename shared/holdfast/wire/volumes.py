@@ -69,6 +69,10 @@ class VolumePulse(msgspec.Struct, frozen=True, kw_only=True):
     """Of a primary: the others."""
     clients: Count = 0
     """Of a primary: NBD connections."""
+    socket: Annotated[str, Meta(max_length=4096)] = ""
+    """Of a primary: where NBD clients on its node find the volume."""
+    export: Annotated[str, Meta(max_length=200)] = ""
+    """Its name there."""
 
 
 class VolumeStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,8 +62,8 @@ class Fleet:
     def pulses(self) -> list[VolumePulse]:
         """How the volumes stand."""
         return [
-            pulse(name, self._rt.place, agent.record, agent.paths.state, agent.paths.problem)
-            for name, agent in self.agents.items()
+            pulse(agent.place, agent.record, agent.paths.state, agent.paths.problem)
+            for agent in self.agents.values()
         ]
 
     def _recorded(self, record: VolumeRecord) -> None:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from holdfast.storage_replication.control import Comparison, MemberState, State
+from holdfast.storage_replication.replicated.place import Place
 from holdfast.volumes import VolumeRecord
 from holdfast.wire.volumes import Comparing, MemberPulse, VolumePulse
 
@@ -10,9 +11,11 @@ Standing = Literal["in_sync", "following", "accepted", "behind", "none"]
 
 
 def pulse(
-    volume: str, node: str, record: VolumeRecord | None, state: State | None, problem: str
+    place: Place, record: VolumeRecord | None, state: State | None, problem: str
 ) -> VolumePulse:
     """`problem`: why there is no data path, if there is none."""
+    volume, node = place.volume, place.node
+    served = state is not None and state.role == "primary"
     return VolumePulse(
         volume=volume,
         standing=standing(record, node),
@@ -30,6 +33,8 @@ def pulse(
             if record is None or name in record.members
         ],
         clients=state.clients if state else 0,
+        socket=str(place.socket) if served else "",
+        export=volume if served else "",
     )
 
 
