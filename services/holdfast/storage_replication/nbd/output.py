@@ -1,4 +1,4 @@
-"""Replies on their way to one client: collected while requests are parsed, written at once."""
+"""Replies on their way to one client: collected, and written at once."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -35,15 +35,13 @@ class Wire(Protocol):
 
 
 class Output:
-    """Encodes replies. `structured` as negotiated."""
+    """Encodes replies, and keeps them until `flush`. `structured` as negotiated."""
 
     def __init__(self, wire: Wire, *, structured: bool) -> None:
         self._wire = wire
         self._structured = structured
         self._pieces: list[Piece] = []
         self._size = 0
-        self.batching = False
-        """While set, replies are collected until `flush`."""
 
     def ok(self, cookie: int) -> None:
         """Done, without data."""
@@ -100,7 +98,7 @@ class Output:
         self._pieces += pieces
         for piece in pieces:
             self._size += len(piece)
-        if not self.batching or self._size >= WRITE_AT:
+        if self._size >= WRITE_AT:
             self.flush()
 
 

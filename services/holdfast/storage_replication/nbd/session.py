@@ -43,6 +43,7 @@ class Session:
         self._turn = 0
         self._payload: Payload | None = None
         self._long: LongRead | None = None
+        self._parsing = False
         self._ending = False
         self._gone = False
         self.paused = False
@@ -52,7 +53,7 @@ class Session:
 
     def receive(self, data: memoryview) -> int:
         """Deal with what has arrived; how many bytes were. Never raises for any input."""
-        self._output.batching = True
+        self._parsing = True
         self._turn = TURN
         self.stalled = False
         at = 0
@@ -63,7 +64,7 @@ class Session:
                     break
                 at += taken
         finally:
-            self._output.batching = False
+            self._parsing = False
         if self._gone:
             return len(data)
         self._output.flush()
@@ -242,9 +243,16 @@ class Session:
     def _finish(self, length: int) -> None:
         self._requests -= 1
         self._bytes -= length
-        if self.stalled and not self._gone:
+        if self._gone:
+            return
+        if self._parsing:
+            if self.stalled:
+                self._wire.wake()
+        elif self._requests or self.stalled:
+            # What else is answered in this turn of the loop leaves with it, in one system call.
             self._wire.wake()
-        if not self._output.batching:
+        else:
+            self._output.flush()
             self._end_if_idle()
 
     def _answer(self, cookie: int, refusal: Refusal | None) -> None:
@@ -255,6 +263,7 @@ class Session:
 
     def _end_if_idle(self) -> None:
         if self._ending and not self._requests and not self._gone:
+            self._output.flush()
             self._gone = True
             self._wire.close()
 
