@@ -185,7 +185,8 @@ class Primary:
         self._pending.add(seq, offset, length, None if fua else done, began)
         if fua:
             self._flush(done)
-        self._advance()
+        elif not self.counting.waited:
+            self._advance()
 
     def _flush(self, done: Done) -> None:
         seq = self.stream.seq + 1
@@ -215,6 +216,8 @@ class Primary:
         if not pending or self.counting.blocked:
             return False
         committed = self.counting.committed()
+        if pending.first() > committed:
+            return False
         now = self.now()
         moved = False
         while pending and pending.first() <= committed:
