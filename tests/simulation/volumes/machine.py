@@ -159,14 +159,14 @@ class Machine:
 
     # The ends of wires.
 
-    def from_replica(self, end: End, frame: Frame, payload: bytes) -> None:
+    def from_replica(self, end: End, frame: Frame, payload: memoryview) -> None:
         """To our primary."""
         primary = self.process
         if isinstance(primary, Primary):
             name = end.other_name
-            self.guard(lambda: primary.frame_received(name, end, frame, payload))
+            self.guard(lambda: primary.frame_received(name, end, frame, bytes(payload)))
 
-    def from_primary(self, end: End, frame: Frame, payload: bytes) -> None:
+    def from_primary(self, end: End, frame: Frame, payload: memoryview) -> None:
         """To our replica."""
         replica = self.process
         if not isinstance(replica, Replica):

@@ -3,10 +3,12 @@
 from collections import deque
 from collections.abc import Callable
 
-from holdfast.storage_replication.engine.frames import Frame, Parser
+from holdfast.storage_replication.data_path.link import BUFFER
+from holdfast.storage_replication.engine.frames import SIZE, Frame, parse
+from holdfast.storage_replication.nbd.buffer import ReceiveBuffer
 from tests.simulation.volumes.disks import Loop, Power
 
-Receive = Callable[["End", Frame, bytes], None]
+Receive = Callable[["End", Frame, memoryview], None]
 
 
 class End:
@@ -15,7 +17,7 @@ class End:
     def __init__(self, wire: "Wire", power: Power, receive: Receive, down: Callable) -> None:  # type: ignore[type-arg]
         self.wire, self.power, self.life = wire, power, power.life
         self.receive, self.down = receive, down
-        self.parser = Parser()
+        self.buffer = ReceiveBuffer(BUFFER)
         self.other: End
         self.other_name = ""
         self.outbound: deque[bytes] = deque()
@@ -41,6 +43,17 @@ class End:
             self.open = False
             self.wire.ended(self)
 
+    def take(self, data: bytes) -> None:
+        """As a real connection: what is received is overwritten by what comes next."""
+        buffer = self.buffer
+        buffer.space()[: len(data)] = data
+        buffer.filled(len(data))
+        while (found := parse(buffer.data)) is not None:
+            frame, payload = found
+            buffer.consume(SIZE + len(payload))
+            if self.alive:
+                self.receive(self, frame, payload)
+
     def _deliver(self) -> None:
         wire, other = self.wire, self.other
         if not self.outbound:
@@ -54,9 +67,7 @@ class End:
         # A stream has no borders: now and then a frame comes in two pieces.
         half = len(data) // 2 if wire.loop.random.random() < 0.1 else len(data)
         for part in (data[:half], data[half:]):
-            for frame, payload in other.parser.feed(part) if part else ():
-                if other.alive:
-                    other.receive(other, frame, payload)
+            other.take(part)
 
 
 class Wire:

@@ -52,9 +52,9 @@ class Dial:
         self._since = self._primary.now()
         self._primary.link_up(self.name, link)
 
-    def frame(self, link: LinkConnection, frame: Frame, payload: bytes) -> None:
+    def frame(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None:
         """To the engine."""
-        self._primary.frame_received(self.name, link, frame, payload)
+        self._primary.frame_received(self.name, link, frame, bytes(payload))
 
     def batch_over(self, link: LinkConnection) -> None:
         """The engine has nothing to say after a batch."""

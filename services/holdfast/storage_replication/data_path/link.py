@@ -6,9 +6,10 @@ import socket
 import ssl
 from typing import Any, Protocol, cast
 
-from holdfast.storage_replication.engine.frames import Frame, FrameError, Parser
+from holdfast.storage_replication.engine.frames import MAX_PAYLOAD, SIZE, Frame, FrameError, parse
+from holdfast.storage_replication.nbd.buffer import ReceiveBuffer
 
-BUFFER = 256 << 10
+BUFFER = MAX_PAYLOAD + (256 << 10)
 LIMIT = 96 << 20
 """Bytes that the other side has not taken; more ends the connection. Above `Settings.window`."""
 USER_TIMEOUT_MS = 10_000
@@ -24,8 +25,8 @@ class Ends(Protocol):
         """It is open, TLS included."""
         ...
 
-    def frame(self, link: "LinkConnection", frame: Frame, payload: bytes) -> None:
-        """In the order of sending."""
+    def frame(self, link: "LinkConnection", frame: Frame, payload: memoryview) -> None:
+        """In the order of sending. `payload` is valid only during the call."""
         ...
 
     def batch_over(self, link: "LinkConnection") -> None:
@@ -43,12 +44,13 @@ class LinkConnection(asyncio.BufferedProtocol):
     def __init__(self, ends: Ends, limit: int = LIMIT) -> None:
         self._ends = ends
         self._limit = limit
-        self._parser = Parser()
-        self._buffer = memoryview(bytearray(BUFFER))
+        self._buffer = ReceiveBuffer(BUFFER)
         self._transport: asyncio.Transport
         self._output: list[bytes] = []
         self._unsent = 0
         """Bytes in `_output`."""
+        self._receiving = False
+        """`_flush` comes when what has arrived is dealt with."""
         self._loop = asyncio.get_running_loop()
         self.closed = False
 
@@ -62,23 +64,25 @@ class LinkConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where input goes."""
-        return self._buffer
+        return self._buffer.space()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Input has come."""
-        if self.closed:
-            return
+        buffer = self._buffer
+        buffer.filled(nbytes)
+        self._receiving = True
         try:
-            frames = self._parser.feed(self._buffer[:nbytes])
+            while not self.closed and (found := parse(buffer.data)) is not None:
+                frame, payload = found
+                buffer.consume(SIZE + len(payload))
+                self._ends.frame(self, frame, payload)
         except FrameError as error:
             _log.warning("a connection of another member is closed: %s", error)
             self.close()
-            return
-        for frame, payload in frames:
-            if self.closed:
-                return
-            self._ends.frame(self, frame, payload)
-        self._ends.batch_over(self)
+        if not self.closed:
+            self._ends.batch_over(self)
+        self._receiving = False
+        self._flush()
 
     def eof_received(self) -> bool:
         """Nobody half-closes."""
@@ -95,7 +99,7 @@ class LinkConnection(asyncio.BufferedProtocol):
         """As `Link.send`. What is not taken is bounded: above the limit, the connection ends."""
         if self.closed:
             return
-        if not self._output:
+        if not self._output and not self._receiving:
             # What one turn of the loop brings leaves in one system call.
             self._loop.call_soon(self._flush)
         self._output.append(frame)
@@ -114,7 +118,7 @@ class LinkConnection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         output, self._output, self._unsent = self._output, [], 0
-        if not self.closed:
+        if output and not self.closed:
             self._transport.write(b"".join(output))
 
     @property

@@ -20,7 +20,7 @@ _log = logging.getLogger("holdfast.links")
 class Followed(Protocol):
     """What takes the frames: the node as a replica."""
 
-    def from_primary(self, link: LinkConnection, frame: Frame, payload: bytes) -> None: ...
+    def from_primary(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None: ...
     def acknowledge(self) -> None: ...
     def primary_gone(self, link: LinkConnection) -> None: ...
 
@@ -68,7 +68,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         self._silent[link] = loop.call_later(HANDSHAKE, link.close)
 
-    def frame(self, link: LinkConnection, frame: Frame, payload: bytes) -> None:
+    def frame(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None:
         """Whoever says HELLO as a primary has to be that place."""
         if frame.kind is Kind.HELLO:
             hello, name = accepting.parse(payload), link.certified

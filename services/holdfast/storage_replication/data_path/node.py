@@ -188,7 +188,7 @@ class Node:
 
     # From connections that others made.
 
-    def from_primary(self, link: LinkConnection, frame: Frame, payload: bytes) -> None:
+    def from_primary(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None:
         """A frame of somebody who is, was, or wants to be our primary."""
         if isinstance(self.role, Primary) and frame.kind is Kind.HELLO:
             self._rival(link, frame, payload)
@@ -197,7 +197,7 @@ class Node:
         elif frame.kind is not Kind.HELLO or self.role is None:
             link.close()
 
-    def _rival(self, link: LinkConnection, frame: Frame, payload: bytes) -> None:
+    def _rival(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None:
         reason = accepting.refusal(self.disk, frame.epoch, accepting.parse(payload))
         if reason:
             told = msgspec.msgpack.encode(Refusal(reason=reason))

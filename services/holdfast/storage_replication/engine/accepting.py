@@ -16,7 +16,7 @@ HANDLED = frozenset(
 )  # fmt: skip
 
 
-def parse(payload: bytes) -> Hello | None:
+def parse(payload: memoryview) -> Hello | None:
     """None: that is no HELLO."""
     try:
         return msgspec.msgpack.decode(payload, type=Hello)

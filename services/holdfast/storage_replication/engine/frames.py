@@ -8,10 +8,10 @@ import msgspec
 
 from holdfast.errors import HoldfastError
 
-_HEADER = struct.Struct("!4sBBHQQQIII")
-# magic, kind, flags, zero, epoch, sequence, offset, length, bytes of payload, checksum
+_BARE = struct.Struct("!4sBBHQQQII")
+# magic, kind, flags, zero, epoch, sequence, offset, length, bytes of payload; then the checksum
+_HEADER = struct.Struct(_BARE.format + "I")
 SIZE = _HEADER.size
-_CHECKED = SIZE - 4
 _MAGIC = b"HFv1"
 MAX_PAYLOAD = 1 << 20
 """Bytes; longer writes are sent in pieces."""
@@ -83,48 +83,35 @@ def encode(
 ) -> bytes:
     """The header of a frame; the payload is sent behind it."""
     size = len(payload)
-    bare = _HEADER.pack(_MAGIC, kind, flags, 0, epoch, sequence, offset, length, size, 0)[:_CHECKED]
+    bare = _BARE.pack(_MAGIC, kind, flags, 0, epoch, sequence, offset, length, size)
     checksum = zlib.crc32(payload, zlib.crc32(bare))
     return bare + checksum.to_bytes(4, "big")
 
 
-class Parser:
-    """Bytes in, frames out. Holds at most one incomplete frame."""
+def parse(data: memoryview) -> tuple[Frame, memoryview] | None:
+    """The frame that `data` begins with, and its payload, which is a part of `data`.
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes | bytearray | memoryview) -> list[tuple[Frame, bytes]]:
-        """The frames that are complete now. Raises FrameError; then nothing may follow."""
-        buffer = self._buffer
-        buffer += data
-        found: list[tuple[Frame, bytes]] = []
-        start, end = 0, len(buffer)
-        while end - start >= SIZE:
-            frame, size, checksum = _header(buffer, start)
-            if end - start - SIZE < size:
-                break
-            body = start + SIZE
-            payload = bytes(memoryview(buffer)[body : body + size])
-            bare = memoryview(buffer)[start : start + _CHECKED]
-            if zlib.crc32(payload, zlib.crc32(bare)) != checksum:
-                bare.release()
-                raise FrameError(f"{frame.kind.name}: wrong checksum")
-            bare.release()
-            found.append((frame, payload))
-            start = body + size
-        del buffer[:start]
-        return found
+    None: more must arrive. Raises FrameError; then nothing may follow.
+    """
+    if len(data) < SIZE:
+        return None
+    frame, size, checksum = _header(data)
+    if len(data) < SIZE + size:
+        return None
+    payload = data[SIZE : SIZE + size]
+    if zlib.crc32(payload, zlib.crc32(data[: _BARE.size])) != checksum:
+        raise FrameError(f"{frame.kind.name}: wrong checksum")
+    return frame, payload
 
 
-def _header(buffer: bytearray, start: int) -> tuple[Frame, int, int]:
+def _header(data: memoryview) -> tuple[Frame, int, int]:
     magic, number, flags, zero, epoch, sequence, offset, length, size, checksum = (
-        _HEADER.unpack_from(buffer, start)
+        _HEADER.unpack_from(data)
     )
     kind = _KINDS.get(number)
     if magic != _MAGIC or zero or kind is None:
         raise FrameError("not a frame of this protocol")
-    if flags & ~_FLAGS.get(kind, 0):
+    if flags and flags & ~_FLAGS.get(kind, 0):
         raise FrameError(f"{kind.name}: unknown flags {flags:#x}")
     if size > MAX_PAYLOAD or length > MAX_LENGTH or offset + length > 1 << 63:
         raise FrameError(f"{kind.name}: {size} bytes for {length} at {offset} are too many")

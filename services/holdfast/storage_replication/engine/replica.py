@@ -47,8 +47,11 @@ class Replica:
         """Whom it is connected to; empty: nobody."""
         return self.disk.superblock.primary if self._link is not None else ""
 
-    def frame_received(self, link: Link, frame: Frame, payload: bytes) -> None:
-        """In the order of arrival; `acknowledge` comes after each batch."""
+    def frame_received(self, link: Link, frame: Frame, payload: memoryview) -> None:
+        """In the order of arrival; `acknowledge` comes after each batch.
+
+        `payload` is valid only during the call.
+        """
         if self.disk.failed:
             link.close()
         elif frame.kind is Kind.HELLO:
@@ -60,11 +63,13 @@ class Replica:
         elif frame.kind is Kind.PING:
             # At once: a disk that is slow for a while is no reason to be taken for dead.
             self._send(Kind.PONG, frame.sequence)
-        else:
-            self._queue.append((frame, payload))
+        elif self._gated or not self._ready(frame):
+            self._queue.append((frame, bytes(payload)))
             self._queued += len(payload)
             if not self._gated:
                 self._run()
+        else:
+            self._take(frame, payload)
 
     def link_down(self, link: Link) -> None:
         """It is gone; what it brought and was not applied is dropped: nobody was told otherwise."""
@@ -83,7 +88,7 @@ class Replica:
 
     # The handshake.
 
-    def _hello(self, link: Link, frame: Frame, payload: bytes) -> None:
+    def _hello(self, link: Link, frame: Frame, payload: memoryview) -> None:
         hello = accepting.parse(payload)
         try:
             reason = accepting.refusal(self.disk, frame.epoch, hello)
@@ -135,20 +140,26 @@ class Replica:
     def _run(self) -> None:
         """Take frames until there are none, or one has to wait."""
         queue = self._queue
-        try:
-            while queue and not self._gated and not self.disk.failed:
-                frame, payload = queue[0]
-                changes = frame.kind is Kind.WRITE or frame.kind is Kind.ZERO
-                if changes and not preparing.prepared(self.disk, frame):
-                    self._prepare()
-                    continue
+        while queue and not self._gated and not self.disk.failed:
+            frame, payload = queue[0]
+            if self._ready(frame):
                 queue.popleft()
                 self._queued -= len(payload)
                 self._take(frame, payload)
+            else:
+                self._prepare()
+
+    def _ready(self, frame: Frame) -> bool:
+        changes = frame.kind is Kind.WRITE or frame.kind is Kind.ZERO
+        return not changes or preparing.prepared(self.disk, frame)
+
+    def _take(self, frame: Frame, payload: bytes | memoryview) -> None:
+        try:
+            self._carry_out(frame, payload)
         except OSError as error:
             self.disk.fail(error.errno or 5)
 
-    def _take(self, frame: Frame, payload: bytes) -> None:
+    def _carry_out(self, frame: Frame, payload: bytes | memoryview) -> None:
         file = self.disk.file
         match frame.kind:
             case Kind.WRITE:

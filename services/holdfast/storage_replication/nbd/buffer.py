@@ -8,15 +8,17 @@ LEAST_SPACE = 64 * 1024
 class ReceiveBuffer:
     """Input that is not dealt with yet. Never grows."""
 
-    def __init__(self) -> None:
-        self._whole = memoryview(bytearray(SIZE))
+    def __init__(self, size: int = SIZE) -> None:
+        """In bytes: more than what must have arrived whole to be dealt with."""
+        self._size = size
+        self._whole = memoryview(bytearray(size))
         self._start = self._end = 0
 
     def space(self) -> memoryview:
-        """Room for the transport to fill, never empty unless nothing was consumed of SIZE bytes."""
+        """Room for the transport to fill; never empty unless all of the buffer waits for more."""
         if self._start == self._end:
             self._start = self._end = 0
-        elif SIZE - self._end < LEAST_SPACE and self._start:
+        elif self._size - self._end < LEAST_SPACE and self._start:
             left = self._end - self._start
             self._whole[:left] = self._whole[self._start : self._end]
             self._start, self._end = 0, left
