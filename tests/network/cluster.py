@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from holdfast.fence_host.processes import living_members
 from holdfast.ledger.client import LedgerClient
 from tests.network.lab import Lab, inside
 from tests.support.cluster import HOSTS, RunningCluster, _well, eventually
+from tests.support.ledger_file import ledger_file
 
 WITNESS = "witness"
 PLACES: tuple[str, ...] = (*HOSTS, WITNESS)
@@ -34,41 +34,6 @@ _DEVICE = """
 [[nodes.{name}.fence]]
 agent = "fence_holdfast_host"
 options = {{ run_dir = "{run_dir}" }}
-"""
-_FILE = """\
-[cluster]
-name = "lab"
-voters = ["alpha", "beta", "witness"]
-profile = "standard"
-fencing = "{fencing}"
-
-[nodes.alpha]
-{alpha}
-[nodes.beta]
-{beta}
-[witnesses.witness]
-{witness}
-{networks}
-{devices}
-[volumes.ledger]
-driver = "directory"
-path = "{data}"
-
-[groups.ledger]
-nodes = ["alpha", "beta"]
-max_moves = 100
-
-[groups.ledger.resources.store]
-kind = "volume"
-volume = "ledger"
-
-[groups.ledger.resources.web]
-kind = "process"
-after = ["store"]
-command = ["{python}", "-m", "holdfast.ledger", "--listen", "0.0.0.0:{port}",
-           "--data", "{ledger}", "--epoch", "{{epoch}}"]
-checks = [{{ kind = "process" }}, {{ kind = "http", url = "http://127.0.0.1:{port}/healthz" }}]
-recovery = {{ attempts = 3, window = 300 }}
 """
 
 
@@ -138,15 +103,14 @@ class NetworkCluster(RunningCluster):
         devices = [_DEVICE.format(name=name, run_dir=state / "places") for name in HOSTS]
         config = folder / "cluster.toml"
         config.write_text(
-            _FILE.format(
-                fencing="required" if fenced else "lease-only",
-                devices="".join(devices) if fenced else "",
+            ledger_file(
+                "lab",
+                places={name: _addresses(lab, name) for name in PLACES},
                 data=self.data,
-                ledger=self.data if shared else f"{self.data}/{{node}}",
-                python=sys.executable,
                 port=PORT,
-                networks="".join(f"[networks.{name}]\n" for name in lab.networks[1:]),
-                **{name: _addresses(lab, name) for name in PLACES},
+                journal="" if shared else f"{self.data}/{{node}}",
+                networks=lab.networks[1:],
+                devices=devices if fenced else (),
             )
         )
         self.urls = {name: f"http://{lab.address(name)}:{PORT}" for name in HOSTS}

@@ -2,7 +2,6 @@
 
 import contextlib
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.benchmarks.failover.results import Mark
 from tests.benchmarks.failover.times import wall_minus_monotonic
 from tests.network.lab import Lab
 from tests.support.follower import Follower
+from tests.support.ledger_file import ledger_file
 
 ASK = 1.0
 CONNECT = 10.0
@@ -35,40 +35,6 @@ _DEVICE = """
 [[nodes.{name}.fence]]
 agent = "fence_bench"
 options = {{ switch = "{switch}" }}
-"""
-_FILE = """\
-[cluster]
-name = "bench"
-voters = ["alpha", "beta", "witness"]
-profile = "{profile}"
-fencing = "{fencing}"
-
-[nodes.alpha]
-address = "{alpha}"
-[nodes.beta]
-address = "{beta}"
-[witnesses.witness]
-address = "{witness}"
-{devices}
-[volumes.ledger]
-driver = "directory"
-path = "{data}"
-
-[groups.ledger]
-nodes = ["alpha", "beta"]
-max_moves = 100
-
-[groups.ledger.resources.store]
-kind = "volume"
-volume = "ledger"
-
-[groups.ledger.resources.web]
-kind = "process"
-after = ["store"]
-command = ["{python}", "-m", "holdfast.ledger", "--listen", "0.0.0.0:{port}",
-           "--data", "{data}", "--epoch", "{{epoch}}"]
-checks = [{{ kind = "process" }}, {{ kind = "http", url = "http://127.0.0.1:{port}/healthz" }}]
-recovery = {{ attempts = 100, window = 300 }}
 """
 _START = """\
 setsid "$PYTHON" -m holdfast.console.place --config {config} --place {place} \\
@@ -90,14 +56,14 @@ class Holdfast(OnNodes):
         config = folder / "cluster.toml"
         devices = [_DEVICE.format(name=host, switch=self.switch.path) for host in HOSTS]
         config.write_text(
-            _FILE.format(
-                profile=profile,
-                fencing="required" if fenced else "lease-only",
-                devices="".join(devices) if fenced else "",
+            ledger_file(
+                "bench",
+                places={node: f'address = "{lab.address(node)}"' for node in NODES},
                 data=self.data,
-                python=sys.executable,
                 port=PORT,
-                **{node: lab.address(node) for node in NODES},
+                profile=profile,
+                devices=devices if fenced else (),
+                attempts=100,
             )
         )
         for place, node in self.nodes.items():
