@@ -25,9 +25,10 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-# Two at a time: most tests wait for real servers and processes, not for the processor.
+# Three at a time on two cores: most tests wait for real servers and processes, not for the
+# processor. The longest files first (tests/conftest.py), which xdist's own order would undo.
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not compose and not chaos and not simulation and not fencing'
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not compose and not chaos and not simulation and not fencing'
 
 # Any one process killed at every step of a failover; about half an hour.
 chaos: $(STAMP)

@@ -23,7 +23,12 @@ needs_spin = pytest.mark.skipif(
 def test_small_configurations_hold_and_planted_bugs_are_found() -> None:
     names = ["network5", "takeover", "margin", "abstention", "learn-either"]
     done = subprocess.run(
-        [RUN, *names], capture_output=True, text=True, timeout=WITHIN, check=False
+        [RUN, *names],
+        env={**os.environ, "OPTIMISE": "-O0"},  # gcc is what takes time here, not the search
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for name in names:
