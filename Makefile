@@ -92,7 +92,8 @@ soak: $(STAMP)
 model:
 	tests/model/run
 
-# Measures beside peers in one run (root; installs Debian packages): docs/benchmarks. N faults each.
+# Measures beside peers in one run (root; installs Debian packages): docs/benchmarks. N faults each,
+# or with WHAT=volumes up to N rounds, at most about 12 minutes.
 WHAT ?= failover
 bench: N = 5
 bench: $(STAMP)

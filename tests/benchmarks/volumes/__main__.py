@@ -1,86 +1,102 @@
-"""Every load on every server, as a table: `make bench WHAT=volumes N=3`.
+"""`python -m tests.benchmarks.volumes [--runs N] [--minutes M] [--out FOLDER] ...`; root, fio.
 
-Each round measures all servers one after the other, so that what else the machine does falls on
-all of them; the median round counts. Needs fio with its nbd engine, nbdkit, qemu-storage-daemon.
+First the resync, then rounds of all loads on all servers, so that what else the machine does falls
+on all of them; the median round counts. A round that would end after M minutes is not begun.
 """
 
 import argparse
-import json
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from tests.benchmarks.volumes.servers import Served, names, serving
+from holdfast.clock import monotonic
+from tests.benchmarks.machine import facts
+from tests.benchmarks.volumes import resync
+from tests.benchmarks.volumes.loads import LOADS, Result, measure
+from tests.benchmarks.volumes.report import Measurement, page
+from tests.benchmarks.volumes.servers import NAMES, Files, serving
 
-LOADS = {
-    "4k randwrite, depth 1": "--rw=randwrite --bs=4k --iodepth=1",
-    "4k randwrite, depth 32": "--rw=randwrite --bs=4k --iodepth=32",
-    "4k randread, depth 1": "--rw=randread --bs=4k --iodepth=1",
-    "4k randread, depth 32": "--rw=randread --bs=4k --iodepth=32",
-    "4k randwrite + flush, depth 1": "--rw=randwrite --bs=4k --iodepth=1 --fsync=1",
-    "128k write, depth 1": "--rw=write --bs=128k --iodepth=1",
-    "128k write, depth 32": "--rw=write --bs=128k --iodepth=32",
-}
-
-
-class Result(msgspec.Struct, frozen=True):
-    """One load on one server."""
-
-    per_second: float
-    p50: float
-    """Microseconds, as p99 and cpu."""
-    p99: float
-    cpu: float
-    """Of the server, per request."""
+FAILED = (OSError, RuntimeError, AssertionError, subprocess.SubprocessError)
+"""Of one server: the others are measured all the same."""
 
 
-def measure(served: Served, load: str, seconds: int) -> Result:
-    """Run fio. Raises CalledProcessError."""
-    before = served.cpu()
-    command = ["fio", "--name=b", "--ioengine=nbd", f"--uri={served.uri}", *load.split()]
-    limits = ["--size=1g", "--time_based", f"--runtime={seconds}", "--output-format=json"]
-    said = subprocess.run([*command, *limits], capture_output=True, text=True, check=True).stdout
-    (job,) = json.loads(said[said.index("{") :])["jobs"]
-    side = job["read" if "read" in load else "write"]
-    percentile = side["clat_ns"]["percentile"]
-    return Result(
-        side["iops"],
-        percentile["50.000000"] / 1000,
-        percentile["99.000000"] / 1000,
-        (served.cpu() - before) / max(side["total_ios"], 1) * 1e6,
-    )
-
-
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """0: all was measured; 1: not all."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.volumes")
-    parser.add_argument("--runs", type=int, default=3, help="rounds; the median counts")
+    parser.add_argument("--runs", type=int, default=5, help="rounds; the median counts (5)")
+    parser.add_argument("--minutes", type=float, default=12, help="at most, all in all (12)")
+    parser.add_argument("--seconds", type=float, default=2, help="of each load (2)")
     parser.add_argument("--folder", type=Path, default=tempfile.gettempdir(), help="on which disk")
-    parser.add_argument("--seconds", type=int, default=5, help="of each load")
+    parser.add_argument("--only", choices=["loads", "resync"], help="default both")
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     given = parser.parse_args()
-    found: dict[tuple[str, str], list[Result]] = {}
-    with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        for _ in range(given.runs):
-            for name in names():
-                with serving(name, Path(scratch)) as served:
-                    for load, options in LOADS.items():
-                        result = measure(served, options, given.seconds)
-                        found.setdefault((load, name), []).append(result)
-    sys.stdout.write(
-        f"{'load':32}{'server':22}{'per s':>10}{'p50 µs':>10}{'p99 µs':>10}{'CPU µs':>10}\n"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whatever runs is ended, too
+    end = monotonic() + 60 * given.minutes
+    run = Measurement(
+        time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        machine=facts(),
+        seconds=given.seconds,
+        rounds=0,
     )
-    for load in LOADS:
-        for name in names():
-            figures = (
-                statistics.median(getattr(result, field) for result in found[load, name])
-                for field in ("per_second", "p50", "p99", "cpu")
-            )
-            sys.stdout.write(f"{load:32}{name:22}{''.join(f'{f:>10.0f}' for f in figures)}\n")
+    if given.only != "loads":
+        run = _resync(run, given.folder)
+    if given.only != "resync":
+        with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
+            run = _rounds(run, Path(scratch), given.runs, end)
+    given.out.mkdir(parents=True, exist_ok=True)
+    data = msgspec.json.format(msgspec.json.encode(run), indent=1)
+    (given.out / "volumes.json").write_bytes(data + b"\n")
+    (given.out / "volumes.md").write_text(page(run))
+    _say(page(run))
+    return 1 if run.failures else 0
+
+
+def _resync(run: Measurement, folder: Path) -> Measurement:
+    _say("resync")
+    try:
+        sent, latency = resync.measure(folder)
+    except FAILED as error:
+        return replace(run, failures={**run.failures, "resync": _why(error)})
+    return replace(run, sent=sent, latency=latency)
+
+
+def _rounds(run: Measurement, folder: Path, most: int, end: float) -> Measurement:
+    files = Files(folder)
+    found: dict[str, dict[str, list[Result]]] = {load: {} for load in LOADS}
+    failures = dict(run.failures)
+    done, longest = 0, 0.0
+    while done < most and monotonic() + longest < end:
+        began = monotonic()
+        for name in NAMES:
+            _say(f"round {done + 1}: {name}")
+            try:
+                for load, result in _one(name, files, run.seconds):
+                    found[load].setdefault(name, []).append(result)
+            except FAILED as error:
+                failures[name] = _why(error)
+        done, longest = done + 1, max(longest, monotonic() - began)
+    return replace(run, rounds=done, results=found, failures=failures)
+
+
+def _one(name: str, files: Files, seconds: float) -> list[tuple[str, Result]]:
+    with serving(name, files) as served:
+        return [(load, measure(served, load, seconds)) for load in LOADS]
+
+
+def _why(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
