@@ -15,7 +15,7 @@ RUN = Measurement(
     rounds=3,
     results={load: {name: [Result(1000, 100, 200, 50)] * 3 for name in NAMES} for load in LOADS},
     sent=Sent(dirtied=GIB, told=GIB, out=GIB + 5, back=7, seconds=9.5),
-    latency=Latency(before=100, during=150, writes=1000, seconds=12, share=1.0),
+    latency=Latency(before=100, alone=90, during=150, writes=1000, seconds=12, share=1.0),
 )
 
 
@@ -44,7 +44,7 @@ def test_a_goal_that_is_missed_is_said() -> None:
     assert "0.70 × | **missed**" in slow
     much = page(replace(RUN, sent=Sent(GIB, GIB, 2 * GIB, 0, 1.0)))
     assert "2.000 GiB | **missed**" in much
-    late = page(replace(RUN, latency=Latency(100, 201, 1, 1.0, 0.5)))
+    late = page(replace(RUN, latency=Latency(100, 90, 201, 1, 1.0, 0.5)))
     assert "2.01 × | **missed**" in late
     assert "50 % of it was done" in late
 
