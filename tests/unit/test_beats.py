@@ -53,6 +53,7 @@ class Looks:
     def after(self, seconds: float) -> list[int]:
         """What stands still after so many seconds without a turn of this test's loop."""
         self._now += 100.0
+        still: list[int] = []
         for _ in range(int(seconds) + 1):
             still = self._beats.still(self._now)
             self._now += 1.0
