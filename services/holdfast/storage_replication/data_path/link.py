@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 
 from holdfast.storage_replication.engine.frames import MAX_PAYLOAD, SIZE, Frame, FrameError, parse
 from holdfast.storage_replication.nbd.buffer import ReceiveBuffer
+from holdfast.storage_replication.nbd.output import JOIN_UP_TO
 
 BUFFER = MAX_PAYLOAD + (256 << 10)
 LIMIT = 96 << 20
@@ -117,8 +118,13 @@ class LinkConnection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def _flush(self) -> None:
-        output, self._output, self._unsent = self._output, [], 0
-        if output and not self.closed:
+        output, self._output = self._output, []
+        unsent, self._unsent = self._unsent, 0
+        if not output or self.closed:
+            return
+        if unsent > JOIN_UP_TO:
+            self._transport.writelines(output)
+        else:
             self._transport.write(b"".join(output))
 
     @property
