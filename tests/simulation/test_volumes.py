@@ -22,7 +22,7 @@ def test_no_crash_breaks_a_promise() -> None:
     assert found == [], "replay it: make crash-replay SEED=<the first number>"
     # What makes the line above worth something: all of it has happened, and work was done.
     for what in ("kill", "power", "primary dies", "cut", "Frozen", "taken out", "fallback",
-                 "absent and known",
+                 "absent and known", "DiskFailed",
                  "FallbackLost", "memory lost", "joined", "move"):  # fmt: skip
         assert figures[what] > SEEDS / 50, what
     assert figures["write"] > 30 * SEEDS

@@ -167,6 +167,15 @@ def test_a_member_that_is_added_again_is_not_known_from_before() -> None:
     assert record.before == []
 
 
+def test_a_primary_whose_disk_failed_does_not_go_on_while_another_has_everything() -> None:
+    record = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+    record = transitions.promote(record, "alpha", 1, set(), "").record
+    transitions.go_on(record, "alpha")
+    record = transitions.take_in(record, "alpha", 1, "beta", asynchronous=False)
+    with pytest.raises(ChangeRefused, match="it may lack what beta has"):
+        transitions.go_on(record, "alpha")
+
+
 def test_a_member_that_lost_its_files_is_not_taken_for_a_new_one() -> None:
     record = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
     record = transitions.started(record, "beta", "first")

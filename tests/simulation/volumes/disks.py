@@ -1,5 +1,6 @@
 """Files that forget what was not synced, sector by sector, and machines that die at any step."""
 
+import errno
 import heapq
 from collections.abc import Callable
 from random import Random
@@ -44,6 +45,8 @@ class Power:
         self.life, self.boot = 0, 1
         self.fuse: int | None = None
         """Steps until the process dies in the middle of what it does."""
+        self.fault: int | None = None
+        """Reads, writes and syncs until one fails."""
         self.crashed: Callable[[], None] = lambda: None
 
     def guard(self, work: Callable[[], None]) -> None:
@@ -61,6 +64,19 @@ class Power:
                 self.fuse = None
                 raise Crashed
 
+    def fails(self) -> bool:
+        """Whether the disk refuses this one."""
+        if self.fault is not None:
+            self.fault -= 1
+            if self.fault <= 0:
+                self.fault = None
+                return True
+        return False
+
+
+def _refuse() -> None:
+    raise OSError(errno.EIO, "the disk says no")
+
 
 class SimFile:
     """A `BlockFile`. Sectors are written back in any order, at any time; a sync waits for all."""
@@ -71,6 +87,7 @@ class SimFile:
         self._disk = bytearray(size)
         self._cached: dict[int, list[tuple[int, bytes]]] = {}
         self._writes = 0
+        self._failed = False
 
     @property
     def size(self) -> int:
@@ -83,12 +100,16 @@ class SimFile:
 
     def pread(self, offset: int, length: int) -> bytes:
         assert offset + length <= self.size
+        if self._failed or self._power.fails():
+            _refuse()
         return bytes(self.memory[offset : offset + length])
 
     def pwrite(self, offset: int, data: bytes | memoryview) -> None:
         assert offset % SECTOR == 0
         assert len(data) % SECTOR == 0
         assert offset + len(data) <= self.size
+        if self._failed or self._power.fails():
+            _refuse()
         self._power.step()
         self._writes += 1
         self.memory[offset : offset + len(data)] = data
@@ -107,25 +128,43 @@ class SimFile:
         self._power.step()
         loop, written = self._power.loop, self._writes
         life, boot = self._power.life, self._power.boot
+        fails = self._failed or self._power.fails()
 
         def ended() -> None:
             if boot != self._power.boot:
                 return
-            self._settle(written)
+            if fails:
+                self._failed = life == self._power.life
+                self._write_back()
+            else:
+                self._settle(written)
             if life == self._power.life:
-                self._power.guard(lambda: done(0))
+                self._power.guard(lambda: done(errno.EIO if fails else 0))
 
         loop.at(loop.random.choice((0.0005, 0.002, 0.01, 0.05)), ended)
 
     def lose_power(self) -> None:
         """Of every sector, the disk has the last synced content or any that came after."""
+        self._write_back()
+        self.memory[:] = self._disk
+        self._failed = False
+
+    def reopen(self, drops_cache: bool) -> None:
+        """By the next process, which may ask the kernel to forget what it takes for clean."""
+        self._failed = False
+        if drops_cache:
+            self.memory[:] = self._disk
+            for start, versions in self._cached.items():
+                self.memory[start : start + SECTOR] = versions[-1][1]
+
+    def _write_back(self) -> None:
+        """Some of it arrives; all of it counts as clean, which is what memory goes on showing."""
         random = self._power.loop.random
         for start, versions in sorted(self._cached.items()):
             chosen = random.randrange(len(versions) + 1)
             if chosen:
                 self._disk[start : start + SECTOR] = versions[chosen - 1][1]
         self._cached.clear()
-        self.memory[:] = self._disk
 
     def durable(self) -> bytes:
         """What a power loss would leave if nothing was written back before its time."""
@@ -158,6 +197,10 @@ class SimStore:
 
     def replace(self, name: str, data: bytes) -> None:
         self._power.step()
+        if self._power.fails():
+            if self._power.loop.random.random() < 0.5:
+                self.small[name] = data
+            _refuse()
         self.small[name] = data
         self._power.step()
 
@@ -177,6 +220,10 @@ class SimStore:
         self._power.step()
         self.files.pop(name, None)
         self._power.step()
+
+    def reopen(self) -> None:
+        for file in self.files.values():
+            file.reopen(False)
 
     def lose_power(self) -> None:
         self.small |= {name: old for name, old in self.forgotten.items() if old}

@@ -55,7 +55,7 @@ class Machine:
         """The process, or the machine with what it had not synced."""
         self.world.process_gone(self, power)
         self.power.life += 1
-        self.power.fuse = None
+        self.power.fuse = self.power.fault = None
         self.process = self.disk = None
         ends, self.ends = self.ends, []
         for end in ends:
@@ -64,6 +64,8 @@ class Machine:
             self.power.boot += 1
             self.data.lose_power()
             self.store.lose_power()
+        self.data.reopen(True)
+        self.store.reopen()
         self.loop.at(self.loop.random.choice((0.05, 0.3, 1.5)), self.start)
 
     def start(self) -> None:
@@ -83,13 +85,15 @@ class Machine:
             self.disk = disk
 
             def confirmed(error: int) -> None:
-                assert error == 0
                 if life == self.power.life:
-                    self.guard(lambda: self.world.opened(self))
+                    self.guard(lambda: self.die(False) if error else self.world.opened(self))
 
             disk.confirm(confirmed)
 
-        self.guard(opened)
+        try:
+            self.guard(opened)
+        except OSError:
+            self.die(False)
 
     def follow(self) -> None:
         """As a replica."""
@@ -129,7 +133,8 @@ class Machine:
             self.process.close()
 
         def done(error: int) -> None:
-            assert error == 0
+            if error:
+                return
             if before is not None and before[0] == disk.superblock.resyncs:
                 self.world.count("fallback compared")
                 self.world.check(

@@ -225,6 +225,28 @@ def known_without_an_epoch() -> Any:
     return _promotion_with(forget)
 
 
+def failed_disk_taken_for_intact() -> Any:
+    """The next process believes that it has what the last one could not make durable."""
+
+    def fail(self: Any, error: int) -> None:
+        if not self.failed:
+            self.failed = error
+            self.on_failure(error)
+
+    return patch.object(MemberDisk, "fail", fail)
+
+
+def pages_in_the_cache_taken_for_durable() -> Any:
+    """What a process reads at its start is on the disk, one thinks; but a sync had failed."""
+    real = Bitmap.load
+
+    def load(self: Any) -> None:
+        real(self)
+        self._unsaved.clear()
+
+    return patch.object(Bitmap, "load", load)
+
+
 BUGS: tuple[Bug, ...] = (
     acknowledged_before_the_replica_has_it,
     flush_of_the_primary_alone,
@@ -247,6 +269,8 @@ BUGS: tuple[Bug, ...] = (
     known_to_a_primary_that_was_out_of_sync,
     known_of_an_earlier_record,
     known_without_an_epoch,
+    failed_disk_taken_for_intact,
+    pages_in_the_cache_taken_for_durable,
 )
 
 FOUND_AT: dict[str, tuple[int, ...]] = {

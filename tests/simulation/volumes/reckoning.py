@@ -11,7 +11,7 @@ def settle(world: World) -> None:
     world.deaf.clear()
     world.calm, world.service.trouble, world.service.stalled_until = True, False, 0.0
     for machine in world.machines.values():
-        machine.power.fuse = None
+        machine.power.fuse = machine.power.fault = None
     deadline = world.loop.now + 60.0
     while not _settled(world):
         world.check(world.loop.now < deadline, f"does not settle: {_standing(world)}")

@@ -6,6 +6,7 @@ from random import Random
 
 from holdfast.storage_replication.engine.replica import Replica
 from tests.simulation.volumes.history import Violation
+from tests.simulation.volumes.machine import Machine
 from tests.simulation.volumes.reckoning import settle
 from tests.simulation.volumes.world import World
 
@@ -28,6 +29,7 @@ def run(seed: int) -> Result:
     violation = ""
     try:
         _trouble(world, Random(f"{seed} trouble"))
+        _faults(world, Random(f"{seed} faults"))
         world.loop.run(TROUBLE)
         world.client.busy = False
         settle(world)
@@ -42,6 +44,21 @@ def _trouble(world: World, random: Random) -> None:
         kind = random.choice(_KINDS)
         world.loop.at(now, lambda kind=kind: kind(world, random))  # type: ignore[misc]
         now += random.expovariate(2.5)
+
+
+def _faults(world: World, random: Random) -> None:
+    """In some worlds disks fail, too: the next read, write or sync, or one soon after."""
+    if random.random() < 0.7:
+        return
+    for _ in range(random.choice((1, 2, 4))):
+        machine, count = random.choice(list(world.machines.values())), random.choice((1, 2, 5, 20))
+
+        def fail(machine: Machine = machine, count: int = count) -> None:
+            if machine.disk is not None:
+                world.count("disk error")
+                machine.power.fault = count
+
+        world.loop.at(random.uniform(0.2, TROUBLE), fail)
 
 
 def _crash(world: World, random: Random) -> None:

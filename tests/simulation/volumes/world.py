@@ -3,7 +3,7 @@
 from collections import Counter
 from random import Random
 
-from holdfast.storage_replication.engine.ports import Event, Settings
+from holdfast.storage_replication.engine.ports import DiskFailed, Event, Settings
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, Promotion, PromotionRefused
 from holdfast.storage_replication.engine.replica import Replica
@@ -146,6 +146,9 @@ class World:
             self.note(f"{machine.name}: {refused.problem}")
             machine.follow()
             return
+        except OSError:
+            machine.die(False)
+            return
         self.note(f"{machine.name} leads at {record.epoch}, intact {intact}, sync {record.in_sync}")
         self.count("promotion")
         machine.process.renew(self.lease.get(machine.name, 0.0))  # type: ignore[union-attr]
@@ -165,6 +168,13 @@ class World:
         self.note(f"{machine.name}: {event}")
         self.count(type(event).__name__)
         self.reports.append(event)
+        if isinstance(event, DiskFailed):
+            # Nothing but a new start ends that.
+            life = machine.power.life
+            self.loop.at(
+                self.loop.random.choice((0.05, 0.5)),
+                lambda: machine.die(False) if life == machine.power.life else None,
+            )
 
     def replica_took(self, machine: Machine) -> None:
         """Remember what the data was when a resync began."""

@@ -42,14 +42,17 @@ class Bitmap:
         return bool(self._unsaved)
 
     def load(self) -> None:
-        """Read all pages. Raises OSError."""
+        """Read all pages. Raises OSError.
+
+        None counts as saved: after a sync that failed, the kernel shows pages that the disk lacks.
+        """
+        self._unsaved.update(range(pages_for(self.count)))
         for page in range(pages_for(self.count)):
             start = page * _PAYLOAD
             content = self._valid(self._file.pread(page * PAGE, PAGE), page)
             if content is None:
                 self.damaged += 1
                 content = b"\xff" * _PAYLOAD
-                self._unsaved.add(page)
             self._bits[start : start + _PAYLOAD] = content
         self._clip()
 

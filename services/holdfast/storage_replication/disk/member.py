@@ -1,5 +1,6 @@
 """One member's disk: the data, and the files beside it."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -44,9 +45,13 @@ class MemberDisk:
 
     def fail(self, error: int) -> None:
         """The disk has lost or refused something: nothing on it is to be trusted from now on."""
-        if not self.failed:
-            self.failed = error
-            self.on_failure(error)
+        if self.failed:
+            return
+        self.failed = error
+        # The next process reads what the disk has, perhaps less than this one said it had.
+        with contextlib.suppress(OSError):
+            self.change(intact=False)
+        self.on_failure(error)
 
     def open_map(self, member: str) -> Bitmap:
         """The dirty map of a member as it is on disk; whoever calls knows whether it is valid."""
@@ -57,8 +62,9 @@ class MemberDisk:
     def confirm(self, done: Done) -> None:
         """Wait for it before anything else is done with this disk.
 
-        A process that died may have left pages of these files written but not synced: we have read
-        them, a power loss would forget them. This makes durable what we rely on.
+        A process that died may have left pages of these files written but not synced, or written
+        and refused by the disk: we have read them, a power loss would forget them. This writes and
+        makes durable what we rely on.
         """
 
         def activity_saved(error: int) -> None:
@@ -99,7 +105,9 @@ class MemberDisk:
         """Make everything durable and remember that it is. Without it nothing is lost either."""
 
         def synced(error: int) -> None:
-            if not error and not self.failed:
+            if error:
+                self.fail(error)
+            elif not self.failed:
                 self.change(clean=True)
             done(error)
 

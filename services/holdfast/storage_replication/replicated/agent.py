@@ -124,6 +124,7 @@ class Agent:
         state = await self._healthy()
         present = await answering(self.place, self.record)
         found: list[tuple[VolumeRecord, Promoted]] = []
+        led = (state.epoch, state.primary) == (epoch, self.place.node)
 
         def transition(record: VolumeRecord) -> VolumeRecord:
             if state.resyncing and self.place.node not in record.in_sync:
@@ -133,6 +134,8 @@ class Agent:
                     cure=f"let it end; else `holdfast volume fallback {self.volume}` goes back to "
                     "the last consistent state, if nobody has a newer one",
                 )
+            if led and not state.intact:
+                transitions.go_on(record, self.place.node)
             own = transitions.promote(record, self.place.node, epoch, present, self.place.max_lag())
             found.append((record, own))
             return own.record
@@ -142,9 +145,7 @@ class Agent:
         replaced, first = found[-1] if found[-1][0].epoch < epoch else found[0]
         if replaced.epoch < epoch:
             self._say_promoted(record, trail)
-        kept = first.kept_from
-        if (state.epoch, state.primary) == (epoch, self.place.node):
-            kept = epoch
+        kept = epoch if led else first.kept_from
         client = self.paths.client
         if client is None:
             raise DataPathFailed(

@@ -81,6 +81,17 @@ def promote(
     return Promoted(new, complete, record.epoch if was_primary else 0)
 
 
+def go_on(record: VolumeRecord, node: str) -> None:
+    """The primary's disk failed at this very epoch, and it would go on. Raises ChangeRefused."""
+    others = ", ".join(name for name in record.in_sync if name != node)
+    if others:
+        raise ChangeRefused(
+            f"its disk has failed since it was promoted: it may lack what {others} has",
+            place=f"volume {record.volume}",
+            cure=f"`holdfast switchover` of its group to {others}; then it gets what it lacks",
+        )
+
+
 def _loss(record: VolumeRecord, node: str, max_lag: str) -> str:
     """What is lost if a member that is not in sync is promoted. Raises ChangeRefused."""
     if record.accepted is not None and record.accepted.node == node:
