@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.clock import wall_time
 from holdfast.ledger.client import LedgerClient
 from holdfast.wire import StatusReply
 from tests.support.cluster import HOSTS
@@ -22,6 +23,7 @@ async def test_the_primary_is_lost_while_its_copy_lags(tmp_path: Path) -> None:
     cluster = VolumeCluster(tmp_path, mode="async", member_timeout=PATIENCE)
     async with running(cluster):
         await cluster.in_sync("following")
+        await switch_over(cluster)
         owner = await cluster.owner()
         other = next(host for host in HOSTS if host != owner)
         await cluster.lead_from("witness")
@@ -45,6 +47,21 @@ async def test_the_primary_is_lost_while_its_copy_lags(tmp_path: Path) -> None:
         await cluster.in_sync("following")
         assert (await cluster.copies())[owner]["standing"] == "following"
         await cluster.audit()
+
+
+async def switch_over(cluster: VolumeCluster) -> None:
+    """In order, while the ledger is written: the other gets all before it is promoted."""
+    source, began = await cluster.owner(), wall_time()
+    target = next(host for host in HOSTS if host != source)
+    async with cluster.observed() as ledger:
+        assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20)
+        code, said = await cluster.command("switchover", "ledger", "--to", target)
+        assert code == 0, said
+        assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20)
+    assert await cluster.owner() == target
+    complete = await cluster.seen("volume_set_changed", since=began, change="taken_in")
+    assert sorted(complete.data["in_sync"]) == sorted(HOSTS), "all was there before it moved"
+    await cluster.in_sync("following")
 
 
 async def lose(cluster: VolumeCluster, owner: str, other: str) -> str:

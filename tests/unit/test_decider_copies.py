@@ -70,6 +70,14 @@ def test_a_copy_in_sync_comes_before_an_earlier_node_and_one_behind_is_refused()
     assert "lacks acknowledged writes; beta has all" in choice.reasons("alpha")
 
 
+def test_an_orderly_move_gives_a_copy_that_follows_all_of_it() -> None:
+    copies = primary(lag_bytes=512, lag_seconds=0.1), copy("following", in_sync=["alpha"])
+    lost = choose(state(cluster(mode="async"), *copies), "g", NOW, ["b"], "beta")
+    assert lost.target is None
+    moved = choose(state(cluster(mode="async"), *copies), "g", NOW, [], "beta", orderly=True)
+    assert moved.target == "beta"
+
+
 def test_among_copies_in_sync_one_that_lost_power_comes_last() -> None:
     unsure = copy("in_sync", intact=False)
     choice = choose(state(cluster(), unsure, copy("in_sync")), "g", NOW, [])

@@ -167,6 +167,34 @@ def test_a_member_that_is_added_again_is_not_known_from_before() -> None:
     assert record.before == []
 
 
+def test_an_async_member_that_has_everything_when_the_primary_stops_loses_nothing() -> None:
+    record = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+    record = transitions.promote(record, "alpha", 1, set(), "", asynchronous=True).record
+    record = transitions.take_in(record, "alpha", 1, "beta", asynchronous=True)
+    stopped = transitions.complete(record, "alpha", 1, ["beta"])
+    assert (stopped.in_sync, stopped.following) == (["alpha", "beta"], [])
+    assert transitions.complete(stopped, "alpha", 1, ["beta"]) == stopped
+    moved = transitions.promote(stopped, "beta", 2, {"alpha"}, "", asynchronous=True).record
+    assert (moved.in_sync, moved.following, moved.loss) == (["beta"], [], "")
+    assert moved.before == ["alpha"]
+    with pytest.raises(ChangeRefused, match="alpha is not its primary at epoch 1"):
+        transitions.complete(moved, "alpha", 1, ["beta"])
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_an_async_member_is_complete_no_more_when_the_primary_goes_on(epoch: int) -> None:
+    record = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+    record = transitions.promote(record, "alpha", 1, set(), "", asynchronous=True).record
+    record = transitions.take_in(record, "alpha", 1, "beta", asynchronous=True)
+    stopped = transitions.complete(record, "alpha", 1, ["beta"])
+    again = transitions.promote(stopped, "alpha", epoch, {"beta"}, "", asynchronous=True)
+    assert (again.record.in_sync, again.record.following) == (["alpha"], ["beta"])
+    repeated = transitions.promote(again.record, "alpha", epoch, set(), "", asynchronous=True)
+    assert repeated.record == again.record
+    with pytest.raises(ChangeRefused, match="beta follows"):
+        transitions.promote(again.record, "beta", 3, set(), "", asynchronous=True)
+
+
 def test_a_primary_whose_disk_failed_does_not_go_on_while_another_has_everything() -> None:
     record = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
     record = transitions.promote(record, "alpha", 1, set(), "").record

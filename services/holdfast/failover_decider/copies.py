@@ -12,8 +12,11 @@ from holdfast.failover_decider.state import NodeView, State
 from holdfast.wire.volumes import MemberPulse, VolumePulse
 
 
-def forbid(state: State, group: str, view: NodeView) -> str | None:
-    """Why a volume of the group cannot be promoted on a node; None when nothing is known."""
+def forbid(state: State, group: str, view: NodeView, *, orderly: bool = False) -> str | None:
+    """Why a volume of the group cannot be promoted on a node; None when nothing is known.
+
+    `orderly`: it is stopped first where it runs, and a copy that follows gets all by that.
+    """
     for name, volume in _volumes(state, group):
         copy = view.copy(name)
         if copy is None:
@@ -22,7 +25,8 @@ def forbid(state: State, group: str, view: NodeView) -> str | None:
             return f"its copy of volume {name} cannot be used: {copy.problem}"
         if copy.standing == "none":
             return f"it has no copy of volume {name} on record"
-        if copy.standing == "behind" or (copy.standing == "following" and volume.max_lag is None):
+        lags = copy.standing == "following" and volume.max_lag is None and not orderly
+        if copy.standing == "behind" or lags:
             return f"its copy of volume {name} {_lacks(state, view, name, copy)}{_cure(copy)}"
     return None
 

@@ -215,7 +215,10 @@ def _start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
         return
     # Of an orderly move whose target failed: back to where it was.
     wanted = intent.origin if intent.origin and intent.tried else intent.target
-    choice = choose(turn.state, view.group, turn.now, intent.tried, wanted, intent.origin)
+    origin = turn.node(intent.origin) if intent.origin else None
+    # If it died before it had stopped, a copy that follows may lack something.
+    orderly = origin is not None and alive(turn.state, origin, turn.now)
+    choice = choose(turn.state, view.group, turn.now, intent.tried, wanted, intent.origin, orderly)
     missing = constraints.missing(turn.state, view.group)
     if missing or choice.target is None:
         text = f"no node may run it: {choice.reasons()}"[:1000]

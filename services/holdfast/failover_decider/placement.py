@@ -33,19 +33,21 @@ def choose(
     tried: list[str],
     wanted: str | None = None,
     home: str | None = None,
+    orderly: bool = False,
 ) -> Choice:
     """The wanted node if it may run the group, else the first of the group's preference that may.
 
     Nodes whose copy of a volume lacks something come last, before them those in quarantine, then
     degraded ones, then those that leave a wish open.
     `tried` are boots on which the group already failed in this move. `home` is where it ran before
-    the move: it may go back there although somebody works on that node.
+    the move: it may go back there although somebody works on that node. `orderly`: it is stopped
+    where it runs before it starts elsewhere.
     """
     rejected: list[Alternative] = []
     eligible: list[tuple[NodeView, list[list[str]]]] = []
     for name in state.cluster.groups[group].nodes:
         view = state.nodes[name]
-        reason = _unfit(state, group, view, now, tried, home)
+        reason = _unfit(state, group, view, now, tried, home, orderly)
         if reason is None:
             eligible.append((view, _drawbacks(state, group, view)))
         else:
@@ -81,7 +83,13 @@ def marked(state: State, kind: str, scope: Scope, name: str | None) -> Mark | No
 
 
 def _unfit(
-    state: State, group: str, view: NodeView, now: float, tried: list[str], home: str | None
+    state: State,
+    group: str,
+    view: NodeView,
+    now: float,
+    tried: list[str],
+    home: str | None,
+    orderly: bool,
 ) -> str | None:
     if view.boot is None:
         return "it has not been heard"
@@ -98,7 +106,7 @@ def _unfit(
         return f"it is in maintenance: {work.reason}"
     return (
         _without_storage(state, group, view)
-        or copies.forbid(state, group, view)
+        or copies.forbid(state, group, view, orderly=orderly)
         or constraints.forbids(state, group, view.node)
     )
 

@@ -28,7 +28,7 @@ def misplaced(state: State, view: GroupView, now: float) -> Verdict:
     if now - view.phase_since < MISPLACED_FOR or constraints.missing(state, view.group):
         return None
     avoid = [*view.record.avoid, *filter(None, [owner.boot])]
-    choice = choose(state, view.group, now, avoid)
+    choice = choose(state, view.group, now, avoid, orderly=True)
     if choice.target is None:
         told = f"{reason}; no node may run it instead: {choice.reasons()}"
         return Refusal("misplaced", told[:1000], owner.seen, [owner.seen.cause])
@@ -49,7 +49,7 @@ def failback(state: State, view: GroupView, now: float) -> Verdict:
         return None
     if constraints.missing(state, view.group):
         return None
-    choice = choose(state, view.group, now, view.record.avoid)
+    choice = choose(state, view.group, now, view.record.avoid, orderly=True)
     if choice.target not in preferred:
         return None
     target = state.nodes[choice.target]

@@ -65,7 +65,8 @@ def _judge(
             kind, first, not_on = MoveKind.SWITCHOVER, Phase.STOPPING, [view.record.boot or ""]
         case "start":
             kind, first, not_on = MoveKind.START, Phase.STARTING, []
-    choice = choose(state, view.group, now, not_on, request.target)
+    orderly = kind == MoveKind.SWITCHOVER
+    choice = choose(state, view.group, now, not_on, request.target, orderly=orderly)
     if choice.target is None or (request.target and choice.target != request.target):
         reason = f"no node may run it: {choice.reasons(request.target)}"
         return Refusal(rule, reason[:1000], root)

@@ -114,7 +114,8 @@ class Promote(Order, frozen=True, kw_only=True, tag="promote"):
 
 
 class Demote(Order, frozen=True, kw_only=True, tag="demote"):
-    """Be no primary. Takes no new clients, answers what is in flight, flushes at every member.
+    """Be no primary. Takes no new clients, answers what is in flight, flushes at every member,
+    and waits for async ones to have all.
 
     Done even if that did not succeed in time (`Done.warning`): nothing is served in any case.
     """
@@ -181,6 +182,8 @@ class Done(Message, frozen=True, kw_only=True, tag="done"):
 
     id: int
     warning: str = ""
+    complete: list[str] = []
+    """Of a Demote: the async members that have everything which was written, durably."""
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):

@@ -87,7 +87,14 @@ class Decider:
         if undo:
             record = transitions.accept_loss(record, machine.name, "operator", "all since then")
         lag = "the bound" if loss else ""
-        done = transitions.promote(record, machine.name, record.epoch + 1, self._present(), lag)
+        done = transitions.promote(
+            record,
+            machine.name,
+            record.epoch + 1,
+            self._present(),
+            lag,
+            asynchronous=world.asynchronous,
+        )
         new, kept_from = done.record, done.kept_from
         if record.epoch in world.undone:
             # The record goes on saying so until it is done: only this member is left in it.
@@ -114,6 +121,27 @@ class Decider:
 
         if old != machine.name:
             world.loop.at(world.loop.random.choice((0.01, 0.5, 3.0)), tell)
+
+    def switch(self) -> None:
+        """In order: the primary stops when all have everything, or after a while without; then
+        there is proof that it did, and nobody waits for its lease."""
+        world, primary = self._world, self._world.leader
+        machine = world.machines[str(world.service.record.primary)]
+        if primary is None or world.moving:
+            return
+
+        def stop(_error: int) -> None:
+            if machine.process is not primary:
+                return
+            complete = primary.counting.complete()
+            machine.demote()
+            world.service.complete(machine, complete)
+            world.lease[machine.name] = world.loop.now
+            world.loop.at(world.loop.random.choice((0.001, 0.3)), self.move)
+
+        world.count("switch")
+        machine.guard(lambda: primary.drain(stop))
+        machine.later(world.loop.random.choice((0.0, 0.01, 0.3)), lambda: stop(0))
 
     def _present(self) -> set[str]:
         """Who answers just now: nobody who is dead, and perhaps not everybody who lives."""

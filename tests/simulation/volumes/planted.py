@@ -247,6 +247,11 @@ def pages_in_the_cache_taken_for_durable() -> Any:
     return patch.object(Bitmap, "load", load)
 
 
+def complete_for_good() -> Any:
+    """A member that had everything once is in sync, though an async primary goes on."""
+    return patch.object(transitions, "_alone", lambda record, _: record)
+
+
 BUGS: tuple[Bug, ...] = (
     acknowledged_before_the_replica_has_it,
     flush_of_the_primary_alone,
@@ -271,11 +276,13 @@ BUGS: tuple[Bug, ...] = (
     known_without_an_epoch,
     failed_disk_taken_for_intact,
     pages_in_the_cache_taken_for_durable,
+    complete_for_good,
 )
 
 FOUND_AT: dict[str, tuple[int, ...]] = {
     "data_before_the_activity_log": (3985,),
     "suspects_forgotten": (726,),
     "known_of_an_earlier_record": (144,),
+    "pages_in_the_cache_taken_for_durable": (4402,),
 }
 """Seeds that found a bug before; they only make the search short."""

@@ -30,6 +30,7 @@ def run(seed: int) -> Result:
     try:
         _trouble(world, Random(f"{seed} trouble"))
         _faults(world, Random(f"{seed} faults"))
+        _switches(world, Random(f"{seed} switches"))
         world.loop.run(TROUBLE)
         world.client.busy = False
         settle(world)
@@ -59,6 +60,12 @@ def _faults(world: World, random: Random) -> None:
                 machine.power.fault = count
 
         world.loop.at(random.uniform(0.2, TROUBLE), fail)
+
+
+def _switches(world: World, random: Random) -> None:
+    """Orderly moves of asynchronous volumes, some of them into trouble."""
+    for _ in range(random.choice((0, 1, 3)) if world.asynchronous else 0):
+        world.loop.at(random.uniform(0.2, TROUBLE), world.decider.switch)
 
 
 def _crash(world: World, random: Random) -> None:

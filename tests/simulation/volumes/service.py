@@ -3,6 +3,7 @@
 What they write is what the real ones write: `replicated.transitions`.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -52,11 +53,36 @@ class Service:
         loop.at(self._ready[machine.name] - loop.now, carry_out)
 
     def fence(self, machine: "Machine", then: Callable[[], None]) -> None:
-        """Write the record as it is: nothing that was asked for before can be done any more."""
+        """Write the record for who goes on: nothing that was asked for before can be done any
+        more."""
         loop = self.world.loop
         start = max(loop.now, self.stalled_until, self._ready.get(machine.name, 0.0))
         self._ready[machine.name] = start + 0.002
-        machine.later(self._ready[machine.name] - loop.now, then)
+
+        def write() -> None:
+            record, asynchronous = self.record, self.world.asynchronous
+            if record.primary == machine.name:
+                self.record = transitions.promote(
+                    record, machine.name, record.epoch, set(), "", asynchronous=asynchronous
+                ).record
+            then()
+
+        machine.later(self._ready[machine.name] - loop.now, write)
+
+    def complete(self, machine: "Machine", members: list[str]) -> None:
+        """It has stopped, and these have all. Perhaps nobody writes that."""
+        loop, random, epoch = self.world.loop, self.world.loop.random, machine.process_epoch()
+        start = max(loop.now, self.stalled_until, self._ready.get(machine.name, 0.0))
+        self._ready[machine.name] = start + random.choice((0.002, 0.01, 0.2))
+
+        def write() -> None:
+            with contextlib.suppress(transitions.ChangeRefused):
+                self.record = transitions.complete(self.record, machine.name, epoch, members)
+                self.world.note(f"record: {members} complete")
+                self.world.count("complete")
+
+        if random.random() < 0.8:
+            loop.at(self._ready[machine.name] - loop.now, write)
 
     def _set(self, name: str, epoch: int, member: str, counts: bool) -> bool:
         asynchronous = self.world.asynchronous

@@ -102,7 +102,7 @@ class Member:
 
     async def end(self) -> int:
         """Demote, make all durable and remember that; the exit code."""
-        warning = await self._orders.carry_out(control.Demote(id=0, deadline=DRAIN))
+        warning = (await self._orders.carry_out(control.Demote(id=0, deadline=DRAIN))).warning
         if self._timer is not None:
             self._timer.cancel()
         self.listener.close()

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+from typing import NamedTuple
 
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication.control import (
@@ -32,6 +33,13 @@ DEADLINE = 20.0
 """Seconds until an order that waits for others fails; it may be repeated."""
 
 _log = logging.getLogger("holdfast.control")
+
+
+class Carried(NamedTuple):
+    """How an order was carried out: a warning, or none; of a Demote, who has everything."""
+
+    warning: str = ""
+    complete: list[str] = []
 
 
 class Orders:
@@ -65,18 +73,18 @@ class Orders:
 
     async def _answer(self, service: Service, order: Order) -> None:
         try:
-            warning = await self.carry_out(order)
+            ended = await self.carry_out(order)
         except HoldfastError as error:
             service.say(_failed(order.id, error))
         except OSError as error:
             _log.error("%s failed: %s", type(order).__name__, error)
             service.say(_failed(order.id, _disk_error(self._node, error)))
         else:
-            service.say(Done(id=order.id, warning=warning))
+            service.say(Done(id=order.id, warning=ended.warning, complete=ended.complete))
         self._node.changed = True
 
-    async def carry_out(self, order: Order) -> str:
-        """A warning, or nothing. Raises HoldfastError, OSError."""
+    async def carry_out(self, order: Order) -> Carried:
+        """Raises HoldfastError, OSError."""
         match order:
             case Promote():
                 await self._promote(order)
@@ -93,7 +101,7 @@ class Orders:
                     if isinstance(self._node.role, Primary):
                         raise self._not_now("it is the primary", "demote it first")
                     await self._node.go_back()
-        return ""
+        return Carried()
 
     async def _promote(self, order: Promote) -> None:
         node = self._node
@@ -106,24 +114,29 @@ class Orders:
             else:
                 await node.lead(order)
 
-    async def _demote(self, deadline: float) -> str:
+    async def _demote(self, deadline: float) -> Carried:
         node = self._node
         async with node.changing:
             primary = node.role
             if not isinstance(primary, Primary):
-                return ""
-            warning = ""
+                return Carried()
+            warning, flushed = "", False
             try:
                 async with asyncio.timeout(deadline):
                     await node.door.close(deadline / 2)
-                    if error := await ended(primary.flush):
-                        warning = f"the last flush failed: {os.strerror(error)}"
+                    error = await ended(primary.flush)
+                    flushed = not error
+                    error = error or await ended(primary.drain)
+                    warning = f"the last flush failed: {os.strerror(error)}" if error else ""
             except TimeoutError:
-                warning = f"the last flush did not end within {deadline:g} s"
+                what = "a member did not get all" if flushed else "the last flush did not end"
+                warning = f"{what} within {deadline:g} s"
+            # Nothing is awaited from here on: what is complete now stays so.
+            complete = primary.counting.complete() if flushed and node.role is primary else []
             if node.role is primary:
                 node.leave()
                 node.follow()
-            return warning
+            return Carried(warning, complete)
 
     async def _set_members(self, order: SetMembers) -> None:
         node, primary = self._node, self._node.primary

@@ -18,12 +18,18 @@ class Counting:
         """One that counts does not have everything: nothing is acknowledged, new writes wait."""
         self.deposed = 0
         """The higher epoch that somebody else has; 0: nobody has."""
+        self.draining = False
+        """Async members are waited for as others are, those that are connected."""
 
     def recount(self) -> None:
         """Look at everybody again."""
         peers = self._stream.peers.values()
         self._stream.sort()
-        self.waited = [peer for peer in peers if peer.counts and peer.lag is None]
+        self.waited = [
+            peer
+            for peer in peers
+            if peer.counts and (peer.lag is None or (self.draining and peer.caught_up))
+        ]
         self.following = [peer for peer in peers if peer.counts and peer.lag is not None]
         missing = [peer.name for peer in self.waited if not peer.caught_up]
         blocked = bool(missing or self.deposed)
@@ -42,6 +48,14 @@ class Counting:
         if self.blocked:
             return -1
         return min([self._stream.synced, *(peer.flushed for peer in self.waited)])
+
+    def complete(self) -> list[str]:
+        """The async members that have everything, durably."""
+        return [
+            peer.name
+            for peer in self.following
+            if peer.caught_up and peer.flushed >= self._stream.written
+        ]
 
     def exceeded(self, now: float) -> bool:
         """Whether an async member is over its bound."""

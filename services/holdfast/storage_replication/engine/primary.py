@@ -106,6 +106,13 @@ class Primary:
         else:
             self._flush(done)
 
+    def drain(self, done: Done) -> None:
+        """A flush that waits for connected async members, too. To be called when nothing is written
+        any more."""
+        self.counting.draining = True
+        self.members.recount()
+        self.flush(done)
+
     def read(self, offset: int, length: int, done: ReadDone) -> None:
         """As `Volume.read`; waits while a failover could take back what it would return (V4)."""
         if self._ended:

@@ -40,6 +40,7 @@ CHANGE_WITHIN = 8.0
 """Seconds: a change of JetStream's leader may take that long."""
 PROMOTE_WITHIN = 20.0
 DEMOTE_WITHIN = 6.0
+COMPLETE_WITHIN = 3.0
 READY_WITHIN = 3.0
 _log = logging.getLogger("holdfast.storage")
 
@@ -136,7 +137,14 @@ class Agent:
                 )
             if led and not state.intact:
                 transitions.go_on(record, self.place.node)
-            own = transitions.promote(record, self.place.node, epoch, present, self.place.max_lag())
+            own = transitions.promote(
+                record,
+                self.place.node,
+                epoch,
+                present,
+                self.place.max_lag(),
+                asynchronous=self.place.config.mode == "async",
+            )
             found.append((record, own))
             return own.record
 
@@ -198,20 +206,40 @@ class Agent:
         if order.epoch < known.mark.epoch and known.active:
             problem = f"epoch {order.epoch} is past: it is active at epoch {known.mark.epoch}"
             return self._refuse(order, problem)
-        await self._demote()
+        complete = await self._demote()
         if not known.active:
             return Acknowledged(ok=True)
+        trail = Trail(order.incident, order.cause)
+        await self._complete(known.mark.epoch, complete, trail)
         self._memory.store(self.volume, Remembered(mark=known.mark))
         data = VolumeReleased(volume=self.volume, node=order.node, epoch=known.mark.epoch)
         self.changed()
-        trail = Trail(order.incident, order.cause)
         return Acknowledged(ok=True, event=self.reports.say(self.volume, data, trail))
 
-    async def _demote(self) -> None:
-        """On return nothing is served here. Raises DataPathFailed if that is not sure."""
+    async def _complete(self, epoch: int, members: list[str], trail: Trail) -> None:
+        """Nothing is written any more, so async members that have everything are in sync: whoever
+        is promoted next loses nothing. If it cannot be recorded, only an operator promotes them."""
+        if not members:
+            return
+        node = self.place.node
+        try:
+            record = await self.register.change(
+                self.volume,
+                lambda now: transitions.complete(now, node, epoch, members),
+                within=COMPLETE_WITHIN,
+            )
+        except HoldfastError as error:
+            _log.warning("volume %s: %s has all, unrecorded: %s", self.volume, members, error)
+            return
+        for member in members:
+            self.say_changed(record, "taken_in", member, trail)
+
+    async def _demote(self) -> list[str]:
+        """On return nothing is served here; the async members that have everything. Raises
+        DataPathFailed if that is not sure."""
         client = self.paths.client
         if client is None:
-            return  # it does not run, or starts as a replica
+            return []  # it does not run, or starts as a replica
         try:
             done = await client.order(
                 lambda number: Demote(id=number, deadline=DEMOTE_WITHIN - 1.0),
@@ -219,12 +247,14 @@ class Agent:
             )
             if done.warning:
                 _log.warning("volume %s: %s", self.volume, done.warning)
+            return done.complete
         except DataPathFailed as error:
             _log.error(
                 "volume %s is not given up (%s): its data path is killed", self.volume, error
             )
             if not await kill(client.pid):
                 raise
+            return []
 
     # From the data path.
 

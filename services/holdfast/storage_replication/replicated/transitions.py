@@ -38,12 +38,19 @@ def create(volume: str, uuid: str, size: int, members: list[str], source: str) -
 
 
 def promote(
-    record: VolumeRecord, node: str, epoch: int, present: set[str], max_lag: str
+    record: VolumeRecord,
+    node: str,
+    epoch: int,
+    present: set[str],
+    max_lag: str,
+    *,
+    asynchronous: bool = False,
 ) -> Promoted:
     """`node` becomes the primary at `epoch`. Raises ChangeRefused.
 
     `present`: others that answer; who is in sync and does not is taken out, for nothing would be
     acknowledged without it. `max_lag`: the loss that needs no operator, in words; empty: none.
+    `asynchronous`: nobody is waited for, so from now on no other is in sync.
     """
     place = f"volume {record.volume}"
     if epoch < record.epoch or (epoch == record.epoch and record.primary != node):
@@ -59,7 +66,7 @@ def promote(
             cure=f"`holdfast volume members add {record.volume} {node}`",
         )
     if epoch == record.epoch:
-        return Promoted(record, not record.loss, 0)
+        return Promoted(_alone(record, node) if asynchronous else record, not record.loss, 0)
     complete = node in record.in_sync
     loss = "" if complete else _loss(record, node, max_lag)
     was_primary = record.primary == node
@@ -69,16 +76,37 @@ def promote(
         epoch=epoch,
         primary=node,
         in_sync=[name for name in record.in_sync if name == node or name in present]
-        if complete
+        if complete and not asynchronous
         else [node],
         # What others lack is known to nobody but the primary that fed them.
-        following=record.following if was_primary else [],
+        following=_alone(record, node).following
+        if was_primary and asynchronous
+        else record.following
+        if was_primary
+        else [],
         # Only of this very record: what was known before it, its primary may have let go of.
         before=[name for name in counted if name != node],
         loss=loss,
         accepted=None,
     )
     return Promoted(new, complete, record.epoch if was_primary else 0)
+
+
+def _alone(record: VolumeRecord, node: str) -> VolumeRecord:
+    """Of an async volume that is written again: who was complete follows."""
+    others = [name for name in record.in_sync if name != node]
+    return replace(record, in_sync=[node], following=[*record.following, *others])
+
+
+def complete(record: VolumeRecord, node: str, epoch: int, members: list[str]) -> VolumeRecord:
+    """The primary has stopped, and these async members have all it had. Raises ChangeRefused."""
+    _require_primary(record, node, epoch)
+    whole = [name for name in members if name in record.following]
+    return replace(
+        record,
+        in_sync=[*record.in_sync, *whole],
+        following=[name for name in record.following if name not in whole],
+    )
 
 
 def go_on(record: VolumeRecord, node: str) -> None:
