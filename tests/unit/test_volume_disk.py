@@ -227,3 +227,44 @@ def test_nobody_is_told_that_an_extent_is_active_before_it_is_durable() -> None:
     log.activate([1], lambda: log.activate([2], second))
     power.loop.run(5.0)
     assert active == [True]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bits_read_after_a_failed_sync_survive_a_power_loss_once_saved(seed: int) -> None:
+    """The kernel takes pages for clean that the disk refused, and shows them."""
+    loop = Loop(seed)
+    power = Power(loop)
+    file = SimFile(power, PAGE)
+    ended: list[int] = []
+    first = Bitmap(file, 8, "id")
+    first.fill(False)
+    first.save(ended.append)
+    loop.run(1.0)
+    first.set(3)
+    power.fault = 2
+    first.save(ended.append)
+    loop.run(2.0)
+    file.reopen(False)
+    second = Bitmap(file, 8, "id")
+    second.load()
+    assert second.test(3), "in the cache"
+    second.save(ended.append)
+    loop.run(3.0)
+    assert ended == [0, 5, 0]
+    file.lose_power()
+    third = Bitmap(file, 8, "id")
+    third.load()
+    assert third.test(3)
+
+
+def test_a_copy_whose_disk_failed_is_not_intact_for_the_next_process(tmp_path: Path) -> None:
+    member(tmp_path)
+    store = FolderStore(tmp_path, PlainFile)
+    data = store.open("data", 128 << 10)
+    for failed in (False, True):
+        disk = open_member(store, data, place="a", boot="1", undo_limit=1 << 20)
+        assert disk.superblock.intact
+        if failed:
+            disk.fail(5)
+    again = open_member(store, data, place="a", boot="1", undo_limit=1 << 20)
+    assert not again.superblock.intact

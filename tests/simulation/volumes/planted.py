@@ -236,17 +236,6 @@ def failed_disk_taken_for_intact() -> Any:
     return patch.object(MemberDisk, "fail", fail)
 
 
-def pages_in_the_cache_taken_for_durable() -> Any:
-    """What a process reads at its start is on the disk, one thinks; but a sync had failed."""
-    real = Bitmap.load
-
-    def load(self: Any) -> None:
-        real(self)
-        self._unsaved.clear()
-
-    return patch.object(Bitmap, "load", load)
-
-
 def complete_for_good() -> Any:
     """A member that had everything once is in sync, though an async primary goes on."""
     return patch.object(transitions, "_alone", lambda record, _: record)
@@ -275,7 +264,6 @@ BUGS: tuple[Bug, ...] = (
     known_of_an_earlier_record,
     known_without_an_epoch,
     failed_disk_taken_for_intact,
-    pages_in_the_cache_taken_for_durable,
     complete_for_good,
 )
 
@@ -283,6 +271,5 @@ FOUND_AT: dict[str, tuple[int, ...]] = {
     "data_before_the_activity_log": (3985,),
     "suspects_forgotten": (726,),
     "known_of_an_earlier_record": (144,),
-    "pages_in_the_cache_taken_for_durable": (4402,),
 }
 """Seeds that found a bug before; they only make the search short."""
