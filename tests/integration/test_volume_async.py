@@ -43,7 +43,9 @@ async def test_the_primary_is_lost_while_its_copy_lags(tmp_path: Path) -> None:
         assert "it lacked" in lost.data["loss"]
         assert "the last" in lost.data["loss"], "in seconds, too"
         await cluster.wait_active(on=other)
+        back = wall_time()
         await cluster.local.place(owner).start()
+        await cluster.seen("volume_set_changed", since=back, change="taken_in", member=owner)
         await cluster.in_sync("following")
         assert (await cluster.copies())[owner]["standing"] == "following"
         await cluster.audit()

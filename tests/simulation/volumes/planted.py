@@ -236,11 +236,6 @@ def failed_disk_taken_for_intact() -> Any:
     return patch.object(MemberDisk, "fail", fail)
 
 
-def complete_for_good() -> Any:
-    """A member that had everything once is in sync, though an async primary goes on."""
-    return patch.object(transitions, "_alone", lambda record, _: record)
-
-
 BUGS: tuple[Bug, ...] = (
     acknowledged_before_the_replica_has_it,
     flush_of_the_primary_alone,
@@ -264,7 +259,6 @@ BUGS: tuple[Bug, ...] = (
     known_of_an_earlier_record,
     known_without_an_epoch,
     failed_disk_taken_for_intact,
-    complete_for_good,
 )
 
 FOUND_AT: dict[str, tuple[int, ...]] = {
