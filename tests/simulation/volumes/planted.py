@@ -177,8 +177,10 @@ def _promotion_that_remembers(before: Callable[[VolumeRecord, str], set[str]]) -
     """`before`: whom it takes for known, of the record that is replaced, for the new primary."""
     real = transitions.promote
 
-    def promote(record: VolumeRecord, node: str, *rest: Any) -> transitions.Promoted:
-        done = real(record, node, *rest)
+    def promote(record: VolumeRecord, node: str, epoch: int, *rest: Any, **also: Any) -> Any:
+        done = real(record, node, epoch, *rest, **also)
+        if record.epoch == epoch:
+            return done
         known = sorted(before(record, node) - {node})
         return done._replace(record=replace(done.record, before=known))
 
