@@ -15,7 +15,7 @@ from holdfast.failover_decider.messages import FenceDone, RunFence
 from holdfast.failover_decider.state import Fencing, Suspicion, Trail, initial
 from holdfast.structs import replace
 from tests.support.decider_world import TIMING, cluster
-from tests.support.waiting import until
+from tests.support.waiting import gone, until
 
 METADATA = """\
 <?xml version="1.0"?>
@@ -101,15 +101,7 @@ async def test_a_time_out_is_a_failure_and_leaves_no_process(tmp_path: Path) -> 
     result = await fence("alpha", "b", node(device), "off")
     assert result.outcome == "failed"
     assert "no answer within 1 s" in result.detail
-    await until(lambda: not _alive(int(child.read_text())))
-
-
-def _alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
+    await until(lambda: gone(int(child.read_text())))
 
 
 async def test_an_unknown_option_is_refused_before_the_agent_acts(tmp_path: Path) -> None:
@@ -253,7 +245,7 @@ async def test_a_run_that_was_overtaken_is_killed_before_its_deed(
     task = asyncio.create_task(runs.runs.carry_out(runs.order))
     await until(lambda: child.exists() and bool(child.read_text()), within=20.0)
     runs.runs.end_overtaken()
-    assert _alive(int(child.read_text())), "it stands"
+    assert not gone(int(child.read_text())), "it stands"
     if what == "another leads":
         runs.state = replace(runs.state, leading=False)
     else:
@@ -262,7 +254,7 @@ async def test_a_run_that_was_overtaken_is_killed_before_its_deed(
     runs.runs.end_overtaken()
     async with asyncio.timeout(20):
         await task
-    await until(lambda: not _alive(int(child.read_text())), within=20.0)
+    await until(lambda: gone(int(child.read_text())), within=20.0)
     assert switch.state.read_text() == "on"
     assert [(done.boot, done.outcome) for done in runs.done] == [("boot-1", "failed")]
 
@@ -279,9 +271,9 @@ async def test_there_is_one_run_per_target_at_a_time(tmp_path: Path) -> None:
     await until(lambda: len(started()) == 1, within=20.0)
     second = asyncio.create_task(runs.runs.carry_out(runs.order))
     await until(lambda: len(started()) == 2, within=20.0)
-    assert [_alive(pid) for pid in started()] == [False, True]
+    assert [gone(pid) for pid in started()] == [True, False]
     await first
     assert runs.done == []
     second.cancel()
     await asyncio.wait([second], timeout=20.0)
-    await until(lambda: not _alive(started()[1]), within=20.0)
+    await until(lambda: gone(started()[1]), within=20.0)

@@ -26,7 +26,7 @@ from holdfast.timing import PROFILES
 from tests.support.buses import MakeBus
 from tests.support.hands_host import BOOT, PATIENCE, Host, host, workloads
 from tests.support.nats import NatsServer, free_ports
-from tests.support.waiting import until
+from tests.support.waiting import gone, until
 
 SERVER = """
 [groups.web]
@@ -51,15 +51,6 @@ command = ["/bin/sh", "-c", "trap '' TERM; setsid sleep 1000 & while :; do sleep
 environment = {{ TEST_FOLDER = "{folder}" }}
 stop_timeout = 0.3
 """
-
-
-def alive(pid: int) -> bool:
-    """Whether a process lives, zombies aside."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
 
 
 def environment_of(pid: int) -> bytes:
@@ -92,7 +83,7 @@ async def test_start_verify_stop(alpha: Host, tmp_path: Path) -> None:
 
     reply = await alpha.done("stop", 3, "b")
     assert reply.event == (await alpha.event(GroupStopped)).id
-    assert not alive(pid)
+    assert gone(pid)
     assert workloads(tmp_path) == []
     assert (await alpha.group("stopped")).epoch == 3
 
@@ -105,7 +96,7 @@ async def test_a_past_epoch_is_refused_and_recorded_once(alpha: Host) -> None:
     assert not (await alpha.order("stop", 4, "x", boot="boot-0")).accepted
     await alpha.event(OrderRefused, 2)
     assert len(alpha.all(OrderRefused)) == 2
-    assert alive(pid)
+    assert not gone(pid)
 
 
 async def test_a_killed_workload_is_restarted_here_then_escalated(alpha: Host) -> None:
@@ -167,7 +158,7 @@ async def test_a_killed_service_adopts_what_it_finds(alpha: Host) -> None:
     await alpha.done("start", 1, "a")
     pid = await alpha.pid()
     await alpha.end(signal.SIGKILL)
-    assert alive(pid)
+    assert not gone(pid)
     alpha.start()
     await alpha.group("active")
     adopted = decode_data(await alpha.event(ResourceStarted, 2))
@@ -177,7 +168,7 @@ async def test_a_killed_service_adopts_what_it_finds(alpha: Host) -> None:
     await alpha.leased()
     # It is still ours to stop, though no longer our child.
     await alpha.done("stop", 1, "b")
-    assert not alive(pid)
+    assert gone(pid)
 
 
 async def test_an_orderly_end_leaves_the_workload(
@@ -190,7 +181,7 @@ async def test_an_orderly_end_leaves_the_workload(
         await alpha.done("start", 1, "a")
         pid = await alpha.pid()
         assert await alpha.end(signal.SIGTERM) == 0, alpha.log()
-        assert alive(pid)
+        assert not gone(pid)
 
 
 async def test_without_a_majority_it_stops_in_time_and_stays_stopped(alpha: Host) -> None:
@@ -202,10 +193,10 @@ async def test_without_a_majority_it_stops_in_time_and_stays_stopped(alpha: Host
         lambda: alpha.voters.states["witness"].promised_until["node/alpha"] > renewed,
         what="a renewal without beta",
     )
-    assert alive(pid)
+    assert not gone(pid)
     alpha.voters.silent = {"beta", "witness"}
     promised = alpha.voters.states["witness"].promised_until["node/alpha"]
-    await until(lambda: not alive(pid), within=PATIENCE, what="the self-stop")
+    await until(lambda: gone(pid), within=PATIENCE, what="the self-stop")
     assert clock.monotonic() < promised, "it must be dead while no takeover can be granted"
     lost = await alpha.event(LeaseLost)
     await alpha.group("stopped")
@@ -245,7 +236,7 @@ async def test_back_without_a_bus_after_the_lease_everything_is_stopped(
     nats_server.kill()
     over = clock.monotonic() + PROFILES["fast"].ttl
     await until(lambda: clock.monotonic() > over, what="the lease is over")
-    assert alive(pid), "nobody was there to stop it: that is what fencing is for"
+    assert not gone(pid), "nobody was there to stop it: that is what fencing is for"
     alpha.start()
     await until(lambda: workloads(tmp_path) == [], within=PATIENCE, what=alpha.log())
     nats_server.start()
@@ -270,7 +261,7 @@ async def test_without_a_bus_it_stops_in_time(alpha: Host, nats_server: NatsServ
     pid = await alpha.pid()
     nats_server.kill()
     promised = alpha.voters.states["witness"].promised_until["node/alpha"]
-    await until(lambda: not alive(pid), within=PATIENCE, what="the self-stop")
+    await until(lambda: gone(pid), within=PATIENCE, what="the self-stop")
     assert clock.monotonic() < promised
     nats_server.start()
     await alpha.leased()
@@ -288,7 +279,7 @@ async def test_what_cannot_be_stored_is_not_promised_but_a_stop_stops(
     reply = await alpha.order("stop", 1, "b")
     assert not reply.accepted
     assert "journal cannot be written" in reply.error
-    await until(lambda: not alive(pid), within=PATIENCE, what="stopped all the same")
+    await until(lambda: gone(pid), within=PATIENCE, what="stopped all the same")
     assert "journal" in (await alpha.group("unknown")).reason
     assert not (await alpha.order("start", 2, "c")).accepted
     await until(lambda: bool(alpha.all(ResourceFailed)), within=PATIENCE, what="no start")
@@ -309,8 +300,8 @@ async def test_without_its_journal_it_finds_and_stops_what_runs(
     journal.unlink()
     if left is not None:
         journal.write_bytes(left)
-    assert alive(pid)
+    assert not gone(pid)
     alpha.start()
     await alpha.group("stopped")
-    assert not alive(pid)
+    assert gone(pid)
     assert workloads(tmp_path) == []

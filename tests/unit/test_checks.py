@@ -12,7 +12,7 @@ import pytest
 from holdfast import checks
 from holdfast.checks import http
 from holdfast.config.model import CommandCheck, HttpCheck, TcpCheck
-from tests.support.waiting import until
+from tests.support.waiting import gone, until
 
 PATIENCE = 20.0
 """Seconds after which a test gives up; nothing here takes one."""
@@ -156,23 +156,16 @@ def family(pids: Path, then: str) -> list[str]:
     return ["/bin/sh", "-c", script, "family", str(pids)]
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 async def test_a_hanging_program_is_killed_with_its_children(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     running = asyncio.create_task(run_command(family(pids, "wait"), deadline=1.5))
     await until(pids.exists)
     members = [int(pid) for pid in pids.read_text().split()]
-    assert all(alive(pid) for pid in members)
+    assert not any(gone(pid) for pid in members)
     result = await running
     assert not result.ok
     assert "within 1.5 s" in result.reason
-    await until(lambda: not any(alive(pid) for pid in members))
+    await until(lambda: all(gone(pid) for pid in members))
 
 
 async def test_children_left_behind_are_killed(tmp_path: Path) -> None:
@@ -180,7 +173,7 @@ async def test_children_left_behind_are_killed(tmp_path: Path) -> None:
     result = await run_command(family(pids, "exit 0"))
     assert result.ok
     members = [int(pid) for pid in pids.read_text().split()]
-    await until(lambda: not any(alive(pid) for pid in members))
+    await until(lambda: all(gone(pid) for pid in members))
 
 
 async def test_a_cancelled_check_leaves_nothing(tmp_path: Path) -> None:
@@ -192,5 +185,5 @@ async def test_a_cancelled_check_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     members = [int(pid) for pid in pids.read_text().split()]
-    await until(lambda: not any(alive(pid) for pid in members))
+    await until(lambda: all(gone(pid) for pid in members))
     assert len(os.listdir("/proc/self/fd")) < descriptors

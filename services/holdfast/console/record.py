@@ -11,13 +11,13 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from holdfast import jetstream
 from holdfast.bus import Bus, BusError
+from holdfast.console.patience import Patience
 from holdfast.errors import HoldfastError
 from holdfast.events import MAX_EVENT_BYTES, Envelope, MalformedEvent, decode_envelope
 from holdfast.subjects import EVENT_STREAM, EVENTS
 
 BATCH = 500
 FETCH_TIMEOUT = 5.0
-ATTEMPTS = 4
 FORGET_AFTER = 30.0
 
 Progress = Callable[[int, int], None]
@@ -48,28 +48,31 @@ class Extent(NamedTuple):
 
 async def extent(bus: Bus) -> Extent:
     """How far the record reaches now. Raises RecordUnreadable."""
-    try:
-        info = await jetstream.api(bus, f"STREAM.INFO.{EVENT_STREAM}", {}, timeout=FETCH_TIMEOUT)
-    except BusError as error:
-        raise RecordUnreadable(error.problem, place=EVENT_STREAM, cure=error.cure) from error
-    return Extent(info["state"]["first_seq"], info["state"]["last_seq"])
+    patience, call = Patience(), f"STREAM.INFO.{EVENT_STREAM}"
+    while True:
+        try:
+            state = (await jetstream.api(bus, call, {}, timeout=FETCH_TIMEOUT))["state"]
+            return Extent(state["first_seq"], state["last_seq"])
+        except BusError as error:
+            if not await patience.lasts():
+                raise RecordUnreadable(
+                    error.problem, place=EVENT_STREAM, cure=error.cure
+                ) from error
 
 
 async def read_stream(bus: Bus, span: Extent, progress: Progress) -> AsyncIterator[Stored]:
     """Every message of the record in order. Raises RecordUnreadable when the bus gives up on it."""
-    following = span.first
-    failures = 0
+    following, patience = span.first, Patience()
     while following <= span.last:
-        before = following
         try:
             async for sequence, raw in _from(bus, following, span.last):
                 following = sequence + 1
+                patience.renew()
                 yield Stored(f"{EVENT_STREAM} message {sequence}", raw)
                 progress(following - span.first, span.last - span.first + 1)
         except nats.errors.Error as error:
             # The consumer's server may have gone: another one continues where this one ended.
-            failures = failures + 1 if following == before else 1
-            if failures >= ATTEMPTS:
+            if not await patience.lasts():
                 raise RecordUnreadable(
                     f"reading stopped at message {following} of {span.last}: {error!r}",
                     place=EVENT_STREAM,
