@@ -51,7 +51,8 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):
     epoch: Epoch = 0
     """At which it was promoted last; 0: never."""
     primary: NodeName | None = None
-    """Who was promoted then. Whether it still serves the volume is its group's matter."""
+    """Who was promoted then. Whether it still serves the volume is its group's matter. None: nobody
+    yet, or another copy has gone back to an earlier state since."""
     in_sync: Members
     """Has every acknowledged write; the primary of that epoch always is."""
     following: Members = []

@@ -215,6 +215,15 @@ def test_a_member_that_lost_its_files_is_not_taken_for_a_new_one() -> None:
 def test_only_a_copy_that_does_not_count_falls_back() -> None:
     record = transitions.create("v", "uuid", 1 << 20, NODES, "alpha")
     assert transitions.fall_back(record, "beta") == record
+    led = transitions.promote(record, "alpha", 1, set(), "").record
+    undone = transitions.fall_back(led, "beta")
+    assert transitions.fall_back(undone, "beta") == undone
+    with pytest.raises(ChangeRefused, match="a copy went back"):
+        transitions.take_in(undone, "alpha", 1, "beta", asynchronous=False)
+    with pytest.raises(ChangeRefused, match="a copy went back"):
+        transitions.promote(undone, "alpha", 1, set(), "")
+    again = transitions.promote(undone, "alpha", 2, set(), "")
+    assert (again.record.in_sync, again.record.before, again.kept_from) == (["alpha"], [], 0)
     following = transitions.promote(record, "alpha", 1, set(), "").record
     following = transitions.take_in(following, "alpha", 1, "beta", asynchronous=True)
     for counts in ("alpha", "beta"):

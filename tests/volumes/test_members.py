@@ -169,7 +169,7 @@ def test_an_unfinished_resync_is_undone(tmp_path: Path) -> None:
         volume.until(lambda: replica.state and not replica.state.connected, "alone")
         assert replica.state is not None
         assert replica.state.fallback
-        replica.done(FallBack(id=volume.id()))
+        replica.done(FallBack(id=volume.id(), epoch=replica.state.epoch))
         volume.fail_over("b", accept_loss=True)
         with volume.client() as client:
             for number, data in enumerate(old):

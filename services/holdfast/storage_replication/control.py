@@ -156,6 +156,9 @@ class FallBack(Order, frozen=True, kw_only=True, tag="fall_back"):
     """Undo an unfinished resync: back to the last consistent state. A replica only, on which the
     record does not count. Done: durable."""
 
+    epoch: int
+    """Of the member when the record was asked. At a later one it may have been taken in since."""
+
 
 class Lease(Message, frozen=True, kw_only=True, tag="lease"):
     """The node's lease lasts until then (V7). Heeded by the primary at `epoch`."""

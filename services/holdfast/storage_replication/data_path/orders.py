@@ -100,6 +100,8 @@ class Orders:
                 async with self._node.changing:
                     if isinstance(self._node.role, Primary):
                         raise self._not_now("it is the primary", "demote it first")
+                    if order.epoch != self._node.disk.superblock.epoch:
+                        raise self._not_now("a primary has found it meanwhile", "look again")
                     await self._node.go_back()
         return Carried()
 

@@ -153,7 +153,7 @@ async def _fall_back(agent: Agent, trail: Trail) -> str:
     await agent.register.change(
         agent.volume, lambda now: transitions.fall_back(now, agent.place.node), within=WITHIN
     )
-    await client.order(lambda n: FallBack(id=n), within=60.0)
+    await client.order(lambda n: FallBack(id=n, epoch=state.epoch), within=60.0)
     data = VolumeFellBack(volume=agent.volume, node=agent.place.node, epoch=state.epoch)
     agent.reports.say(agent.volume, data, trail)
     return "the copy is as it was before its resync began"

@@ -55,7 +55,7 @@ def promote(
     place = f"volume {record.volume}"
     if epoch < record.epoch or (epoch == record.epoch and record.primary != node):
         raise ChangeRefused(
-            f"epoch {epoch} is past: {record.primary} was promoted at epoch {record.epoch}",
+            f"epoch {epoch} is past: at epoch {record.epoch} {_who(record)}",
             place=place,
             cure="promote at a higher epoch",
         )
@@ -71,6 +71,8 @@ def promote(
     loss = "" if complete else _loss(record, node, max_lag)
     was_primary = record.primary == node
     counted = [*record.in_sync, *record.following] if record.counts(node) else []
+    # What others lack is known to nobody but the primary that fed them.
+    known = _alone(record, node) if asynchronous else record
     new = replace(
         record,
         epoch=epoch,
@@ -78,12 +80,7 @@ def promote(
         in_sync=[name for name in record.in_sync if name == node or name in present]
         if complete and not asynchronous
         else [node],
-        # What others lack is known to nobody but the primary that fed them.
-        following=_alone(record, node).following
-        if was_primary and asynchronous
-        else record.following
-        if was_primary
-        else [],
+        following=known.following if was_primary else [],
         # Only of this very record: what was known before it, its primary may have let go of.
         before=[name for name in counted if name != node],
         loss=loss,
@@ -211,14 +208,18 @@ def resize(record: VolumeRecord, node: str, epoch: int, size: int) -> VolumeReco
 
 
 def fall_back(record: VolumeRecord, node: str) -> VolumeRecord:
-    """As it is; what `node` lacks then is nobody's loss. Raises ChangeRefused."""
+    """`node` may undo its resync: what it lacks then is nobody's loss. Raises ChangeRefused.
+
+    The record names no primary any more: what was asked for to take `node` in, and is still on its
+    way, comes too late. So does all else until the next promotion; who serves goes on alone.
+    """
     if record.counts(node):
         raise ChangeRefused(
             f"{node} counts: what it has is what was acknowledged",
             place=f"volume {record.volume}",
             cure="nothing needs to be undone; start the group there",
         )
-    return record
+    return replace(record, primary=None)
 
 
 def accept_loss(record: VolumeRecord, node: str, operator: str, stated: str) -> VolumeRecord:
@@ -237,7 +238,11 @@ def accept_loss(record: VolumeRecord, node: str, operator: str, stated: str) -> 
 def _require_primary(record: VolumeRecord, node: str, epoch: int) -> None:
     if (record.primary, record.epoch) != (node, epoch):
         raise ChangeRefused(
-            f"{node} is not its primary at epoch {epoch}: {record.primary} is, at {record.epoch}",
+            f"{node} is not its primary at epoch {epoch}: at epoch {record.epoch} {_who(record)}",
             place=f"volume {record.volume}",
-            cure="ask the node that runs the group",
+            cure="ask the node that runs the group; if none does, start it anew",
         )
+
+
+def _who(record: VolumeRecord) -> str:
+    return f"{record.primary} was promoted" if record.primary else "a copy went back"
