@@ -69,6 +69,6 @@ class Asks:
             agent.volume, ask.epoch, ask.member, "it does not have all writes"
         )
         change = "taken_out" if ask.change == "take_out" else "taken_in"
-        agent.say_changed(record, change, ask.member, trail)
+        agent.reports.set_changed(record, agent.place.node, change, ask.member, trail)
         if change == "taken_in":
             agent.reports.member(agent.volume, ask.epoch, ask.member, "")

@@ -8,9 +8,11 @@ from holdfast import clock
 from holdfast.errors import HoldfastError
 from holdfast.events import Draft, EventData, Health
 from holdfast.events.fields import volume_entity
+from holdfast.events.storage import VolumeSetChanged
 from holdfast.events.system import OperatorRequest
 from holdfast.ids import uuid7
 from holdfast.storage_replication.signals import Seen, Signals
+from holdfast.volumes import VolumeRecord
 from holdfast.wire import SignalSummary
 
 _log = logging.getLogger("holdfast.storage")
@@ -34,6 +36,22 @@ class Reports:
     def failing(self) -> tuple[SignalSummary, ...]:
         """All that is not ok now."""
         return self.signals.failing
+
+    def set_changed(
+        self, record: VolumeRecord, node: str, change: str, member: str, trail: Trail | None
+    ) -> str:
+        """The record was changed by `node`, about `member`; the event's id."""
+        data = VolumeSetChanged(
+            volume=record.volume,
+            node=node,
+            epoch=record.epoch,
+            change=change,  # type: ignore[arg-type]
+            member=member,
+            in_sync=record.in_sync,
+            following=record.following,
+            size=record.size,
+        )
+        return self.say(record.volume, data, trail)
 
     def observe(self, seen: Seen, problem: str) -> Trail | None:
         """One look; where its signal stands, if it is or just became not ok, or ok again."""

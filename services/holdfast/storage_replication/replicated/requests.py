@@ -99,14 +99,14 @@ async def _member(agent: Agent, request: ChangeMember, trail: Trail) -> str:
             lambda now: transitions.add_member(now, node, state.epoch, member),
             within=WITHIN,
         )
-        agent.say_changed(changed, "added", member, trail)
+        agent.reports.set_changed(changed, agent.place.node, "added", member, trail)
         return f"{member} gets a copy now; `holdfast volume status` shows how far it is"
     changed = await agent.register.change(
         agent.volume,
         lambda now: transitions.remove_member(now, node, state.epoch, member),
         within=WITHIN,
     )
-    agent.say_changed(changed, "removed", member, trail)
+    agent.reports.set_changed(changed, agent.place.node, "removed", member, trail)
     members.pop(member, None)
     await client.order(lambda n: SetMembers(id=n, members=members), within=WITHIN)
     return f"{member} keeps its data, but is no copy of the volume any more"
@@ -127,7 +127,7 @@ async def _resize(agent: Agent, trail: Trail) -> str:
         lambda now: transitions.resize(now, agent.place.node, state.epoch, wanted),
         within=WITHIN,
     )
-    agent.say_changed(changed, "resized", agent.place.node, trail)
+    agent.reports.set_changed(changed, agent.place.node, "resized", agent.place.node, trail)
     return f"it has {wanted} bytes; clients see it when they connect anew"
 
 
