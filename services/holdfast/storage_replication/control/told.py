@@ -134,8 +134,6 @@ class State(Message, frozen=True, kw_only=True, tag="state"):
     """Why writes wait; empty: they don't."""
     members: dict[str, MemberState] = {}
     """Of a primary."""
-    resync_rate: float = 0.0
-    """Bytes per second that resyncs may compare."""
     clients: int = 0
     """NBD connections."""
     nbd_port: int = 0

@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-import socket
 import ssl
 from typing import Any, Protocol, cast
 
 from holdfast.storage_replication.engine.frames import MAX_PAYLOAD, SIZE, Frame, FrameError, parse
 from holdfast.storage_replication.nbd.buffer import ReceiveBuffer
 from holdfast.storage_replication.nbd.output import JOIN_UP_TO
+from holdfast.storage_replication.sockets import Liveness, tune
 
 BUFFER = MAX_PAYLOAD + (256 << 10)
 LIMIT = 96 << 20
 """Bytes that the other side has not taken; more ends the connection. Above `Settings.window`."""
-USER_TIMEOUT_MS = 10_000
-KEEPALIVE_IDLE, KEEPALIVE_EVERY, KEEPALIVE_TRIES = 2, 1, 5
+LIVENESS = Liveness(idle=2, every=1, tries=5, unsent=10)
 
 _log = logging.getLogger("holdfast.links")
 
@@ -60,7 +59,7 @@ class LinkConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tune the socket, tell the owner."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's has no such base
-        _tune(self._transport)
+        tune(self._transport, LIVENESS)
         self._ends.up(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -141,17 +140,3 @@ def common_name(tls: ssl.SSLObject) -> str:
     subject: Any = (tls.getpeercert() or {}).get("subject", ())
     names = (value for part in subject for key, value in part if key == "commonName")
     return str(next(names, ""))
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    """Small frames go at once; a machine that is gone is noticed although nothing is sent."""
-    sock = transport.get_extra_info("socket")
-    for level, option, value in (
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_EVERY),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_TRIES),
-        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS),
-    ):
-        sock.setsockopt(level, option, value)

@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from holdfast.storage_replication.nbd.tls import CertificatesUnusable, server_context
+from holdfast.storage_replication.nbd.tls import load, server_context
 
 
 class LinkTls:
@@ -15,15 +15,7 @@ class LinkTls:
         # Only the cluster's authority counts, not those that this machine trusts.
         self.dialling = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.dialling.minimum_version = ssl.TLSVersion.TLSv1_3
-        try:
-            self.dialling.load_verify_locations(cafile=str(secrets / "ca.pem"))
-            self.dialling.load_cert_chain(secrets / "server.pem", secrets / "server.key")
-        except OSError as error:
-            raise CertificatesUnusable(
-                f"the certificates cannot be used: {error}",
-                place=str(secrets),
-                cure="`holdfast init` makes ca.pem, server.pem and server.key of a place",
-            ) from error
+        load(self.dialling, secrets)
 
 
 def link_tls(secrets: Path | None) -> LinkTls | None:

@@ -24,7 +24,6 @@ def state(node: Node, volume: str, port: int) -> State:
         size=own.size,
         frozen=_frozen(primary, node) if primary is not None else "",
         members=_members(primary) if primary is not None else {},
-        resync_rate=primary.upkeep.rate.speed if primary is not None else 0.0,
         clients=node.door.clients,
         nbd_port=node.door.port,
         port=port,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -14,13 +13,13 @@ from holdfast.storage_replication.nbd.negotiation import Negotiation, Next, Step
 from holdfast.storage_replication.nbd.options import Export
 from holdfast.storage_replication.nbd.output import Piece
 from holdfast.storage_replication.nbd.session import Session
+from holdfast.storage_replication.sockets import Liveness, tune
 
 NEGOTIATION_DEADLINE = 10.0
 """Seconds until a connection must have reached transmission, TLS included."""
 HIGH_WATER = 1024 * 1024
 """Bytes that a client has not taken, above which nothing more of it is parsed."""
-KEEPALIVE_IDLE, KEEPALIVE_EVERY, KEEPALIVE_TRIES = 30, 10, 3
-USER_TIMEOUT_MS = 60_000
+LIVENESS = Liveness(idle=30, every=10, tries=3, unsent=60)
 
 _log = logging.getLogger("holdfast.nbd")
 
@@ -64,7 +63,7 @@ class Connection(asyncio.BufferedProtocol):
             self._closed = True
             self._transport.abort()
             return
-        _tune(self._transport)
+        tune(self._transport, LIVENESS)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._deadline = self._loop.call_later(NEGOTIATION_DEADLINE, self._too_slow)
         self._transport.write(greeting())
@@ -223,19 +222,3 @@ class Connection(asyncio.BufferedProtocol):
         if self._session is not None:
             self._session.lost()
         self._host.closed(self)
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    """Small replies go at once, and a client whose machine is gone is noticed within a minute."""
-    sock = transport.get_extra_info("socket")
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    for level, option, value in (
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_EVERY),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_TRIES),
-        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS),
-    ):
-        sock.setsockopt(level, option, value)

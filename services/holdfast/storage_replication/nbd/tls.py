@@ -15,6 +15,12 @@ def server_context(secrets: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
+    load(context, secrets)
+    return context
+
+
+def load(context: ssl.SSLContext, secrets: Path) -> None:
+    """Whom it trusts, the cluster's authority, and who it is. Raises CertificatesUnusable."""
     try:
         context.load_verify_locations(cafile=str(secrets / "ca.pem"))
         context.load_cert_chain(secrets / "server.pem", secrets / "server.key")
@@ -24,4 +30,3 @@ def server_context(secrets: Path) -> ssl.SSLContext:
             place=str(secrets),
             cure="`holdfast init` makes ca.pem, server.pem and server.key of a place",
         ) from error
-    return context
