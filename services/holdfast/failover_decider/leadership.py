@@ -53,6 +53,7 @@ def on_vote(turn: Turn, vote: Vote) -> None:
         turn.state = replace(turn.state, next_renewal=turn.now)
     if not turn.state.leading and turn.state.leadership.valid(turn.now):
         _take_up(turn)
+    check(turn)  # the vote may say that a majority agreed to somebody else
 
 
 def on_tick(turn: Turn) -> None:

@@ -78,6 +78,10 @@ def _held(turn: Turn, view: GroupView) -> None:
     """Held with an owner: nobody could confirm that it stopped there. Without: start it, if any."""
     if view.record.owner is None:
         _first(turn, view, rules.start_stopped)
+    elif rules.owner_runs_it_still(turn.state, view, turn.now):
+        reason = f"{view.record.owner} runs it, and well: the stop did not come to pass"
+        refuse(turn, view, Refusal("owner_runs_it_still", reason, trail_of(view)))
+        write(turn, turn.group(view.group), _changed(view, phase=Phase.ACTIVE, intent=None))
     else:
         _first(turn, view, rules.owner_lost, rules.owner_rebooted, rules.owner_stopped_it)
 
@@ -158,6 +162,9 @@ def _ordering(turn: Turn, view: GroupView) -> None:
     elif lost:
         intent = next_intent(turn, view, view.record.phase)
         write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent, reason=""))
+    elif not view.confirmed:
+        # A predecessor's, as our watch shows it, which may lag: stored again before it is obeyed.
+        write(turn, view, view.record)
     elif overdue(turn.state, view, turn.now):
         _step_failed(turn, view, f"the hands of {owner.node} did not finish it in time")
     elif owner.clock > 0:

@@ -106,6 +106,14 @@ def owner_stopped_it(state: State, view: GroupView, now: float) -> Verdict:
     return _start_again(state, view, now, "owner_stopped_it", _trail(state, view, report))
 
 
+def owner_runs_it_still(state: State, view: GroupView, now: float) -> bool:
+    """A stop that failed never reached the owner, or was undone there, and can do so no more."""
+    report = current_report(state, view, now)
+    over = now - view.phase_since > state.timing.order_expiry + SETTLE
+    well = report is not None and report.state == "active" and report.epoch == view.record.epoch
+    return well and over
+
+
 def failed_at_owner(state: State, view: GroupView, now: float) -> Verdict:
     """Local recovery is used up, or the owner lost track: stop it there, run it elsewhere."""
     report = current_report(state, view, now)

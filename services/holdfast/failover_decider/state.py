@@ -113,6 +113,8 @@ class GroupView(msgspec.Struct, frozen=True):
     in_flight: bool = False
     """Whether its compare-and-set is under way; if not, it is repeated at `retry_at`."""
     retry_at: float = 0.0
+    confirmed: bool = False
+    """This leader stored the record itself, so no later one exists."""
     spoiled: bool = False
     """The bucket holds nonsense at `revision`; `record` is what stood before it."""
     phase_since: float = 0.0

@@ -216,6 +216,7 @@ def _adopt(turn: Turn, view: GroupView, record: OwnershipRecord, revision: int) 
         view.group,
         record,
         revision,
+        confirmed=True,
         phase_since=turn.now,
         decide_took=turn.now - view.deciding_since if view.deciding_since else 0.0,
         changed=changed,

@@ -57,17 +57,20 @@ async def launch(
     environment: dict[str, str],
     directory: str | None,
     log: Path,
+    allowed: Callable[[], None] = lambda: None,
     born: Callable[[Process], None] = lambda _: None,
 ) -> Child:
     """Execute a program. Raises OSError if it cannot be.
 
-    `born` is called as soon as it exists, in another thread. If the caller is cancelled meanwhile,
+    `allowed` is called at the last moment; what it raises is raised here, and nothing is executed.
+    `born` is called as soon as it exists. Both are, in another thread. If the caller is cancelled meanwhile,
     the program is killed as soon as it exists.
     """
     loop = asyncio.get_running_loop()
 
     def spawn() -> tuple[subprocess.Popen[bytes], Process]:
         with open_log(log) as output:
+            allowed()
             popen = subprocess.Popen(
                 command,
                 env=environment,

@@ -56,6 +56,9 @@ class Action:
         order, hands = self._order, self._hands
         if self._ended:
             return  # given up before it existed; if it came to life, it was killed at once
+        if hands.dead_man.due():
+            self._fail("the lease is about to end: nothing is started any more")
+            return
         token = order.known.token
         process = self._machine.spawn(order.group, order.resource, order.epoch, token)
         hands.dead_man.hold(token, [process])

@@ -26,6 +26,10 @@ class DeadMan:
         self._kill_at = kill_at
         self._wait()
 
+    def due(self) -> bool:
+        """Whether its time has come."""
+        return self._hands.clock() >= self._kill_at
+
     def hold(self, token: str, processes: list[Process]) -> None:
         """A workload lives, or may."""
         self._held[token] = processes

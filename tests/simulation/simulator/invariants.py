@@ -164,6 +164,8 @@ class Invariants:
 
     def on_stored(self, old: OwnershipRecord | None, new: OwnershipRecord) -> None:
         """I2 in the bucket; and nobody may run what is about to be started."""
+        if new == old:
+            return  # a new leader made sure that it is the latest
         if old is not None and new.epoch < old.epoch:
             raise Violation("I2", f"the epoch of {new.group} falls from {old.epoch} to {new.epoch}")
         moved = old is None or (new.owner, new.boot) != (old.owner, old.boot)

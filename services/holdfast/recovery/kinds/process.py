@@ -50,6 +50,7 @@ class ProcessKind:
                 },
                 directory=self._config.directory,
                 log=self._log,
+                allowed=self._in_time,
                 born=lambda process: self._dead_man.hold(token, process),
             )
         except OSError as error:
@@ -83,6 +84,11 @@ class ProcessKind:
         """Put what an earlier run of this service left behind under the dead man's switch."""
         if known.token:
             self._dead_man.hold(known.token, processes.parse_instance(known.instance))
+
+    def _in_time(self) -> None:
+        """This host may have stood still since the order was taken, and the lease be another's."""
+        if self._dead_man.due():
+            raise ActionFailed("the lease is about to end: nothing is started any more")
 
     def _workload(self, known: ResourceState) -> Workload:
         # A start that was given up may know its process while the journal does not yet.
