@@ -110,6 +110,7 @@ class History:
             lost |= set(sector.writes[place + 1 : sector.floor + 1]) & self.acknowledged
             sector.floor = min(place, sector.floor)
             sector.durable = min(self._latest(index, durable), sector.floor)
+        self.acknowledged -= lost  # what is given up once is not lost again
         return lost
 
     def _latest(self, index: int, data: bytes) -> int:
