@@ -32,6 +32,7 @@ def _settled(world: World) -> bool:
             for peer in leader.members.peers.values()
         )
         and not world.client.open
+        and all(m.disk is not None and not m.disk.failed for m in world.machines.values())
     )
 
 
