@@ -18,7 +18,7 @@ _DEPTH = 8
 class Request:
     """Under way."""
 
-    primary: Primary
+    machine: "Machine"
     places: dict[int, int]
 
 
@@ -32,9 +32,9 @@ class Client:
         self._writes = 0
         self._pause()
 
-    def gone(self, primary: Primary) -> None:
-        """There will be no answer."""
-        for request in [r for r in self.open if r.primary is primary]:
+    def gone(self, machine: "Machine") -> None:
+        """Its process has died: there will be no answer, also not of a role that it had left."""
+        for request in [r for r in self.open if r.machine is machine]:
             self._end(request, False, False)
 
     def _pause(self) -> None:
@@ -69,7 +69,7 @@ class Client:
         write = self._writes
         zero, fua = random.random() < 0.1, random.random() < 0.1
         label = 0 if zero else write
-        request = Request(primary, world.history.issue(write, label, first, last))
+        request = Request(machine, world.history.issue(write, label, first, last))
         self.open[request] = None
         offset, length = first * SECTOR, (last - first + 1) * SECTOR
 
@@ -102,7 +102,7 @@ class Client:
     def _read(self, machine: "Machine", first: int, last: int) -> None:
         world, primary = self.world, machine.process
         assert isinstance(primary, Primary)
-        request = Request(primary, {})
+        request = Request(machine, {})
         self.open[request] = None
 
         def done(error: int, data: bytes | bytearray | memoryview) -> None:
@@ -122,7 +122,7 @@ class Client:
     def _flush(self, machine: "Machine") -> None:
         world, primary = self.world, machine.process
         assert isinstance(primary, Primary)
-        request = Request(primary, {})
+        request = Request(machine, {})
         self.open[request] = None
         floors = world.history.floors()
 

@@ -157,11 +157,11 @@ class World:
         """It died, and with it what its clients waited for."""
         self.note(f"{machine.name} dies{', power lost' if power else ''}")
         self.count("power" if power else "kill")
+        self.client.gone(machine)
         if isinstance(machine.process, Primary):
             self.count("primary dies")
             for name in machine.process.members.peers:
                 self.reported[name] = self.lag(machine, name)
-            self.client.gone(machine.process)
 
     def event(self, machine: Machine, event: Event) -> None:
         """An engine reports."""
