@@ -145,6 +145,12 @@ class World:
         self.records: dict[str, tuple[OwnershipRecord, int]] = {}
         self.standing: tuple[Standing, int] = (Standing(), 0)
         self.told: list[Suspend] = []
+        self.sent: list[tuple[str, Order]] = []
+        """Every order, and who sent it."""
+        self.lagging: set[str] = set()
+        """Places whose watch of the bucket shows nothing new."""
+        self.deaf: set[str] = set()
+        """Hosts whose hands no order reaches."""
         self.fence_says: dict[str, Callable[[str], tuple[str, str]]] = {}
         self.active_overlaps: list[str] = []
         self.store_stalled_until = 0.0
@@ -242,6 +248,7 @@ class World:
             case Answer(number, reply):
                 self.answers[number] = reply
             case SendOrder(order):
+                self.sent.append((name, order))
                 self.after(DELAY, lambda: self._order_arrives(name, order))
             case _:
                 pass
@@ -278,7 +285,7 @@ class World:
         self.records[record.group] = (record, new)
         self.feed(name, WriteDone(record, "written", new))
         for other in self.deciders:
-            if other != name:
+            if other != name and other not in self.lagging:
                 self.after(DELAY, lambda other=other: self.feed(other, RecordSeen(record, new)))  # type: ignore[misc]
 
     def _next_revision(self) -> int:
@@ -318,6 +325,8 @@ class World:
     def _order_arrives(self, name: str, order: Order) -> None:
         host = self.hosts[order.node]
         if not host.alive or host.frozen or not self.reachable(name, order.node):
+            return
+        if order.node in self.deaf:
             return
         reply = self._obey(host, order)
         self.after(DELAY, lambda: self.feed(name, OrderAnswered(order, reply)))

@@ -4,9 +4,18 @@ import pytest
 
 from holdfast.events import Health
 from holdfast.events.health import HealthSignal, NodeSeen
-from holdfast.events.ownership import DecisionMade, FenceStarted, LeaderLost, MoveCompleted
+from holdfast.events.ownership import (
+    DecisionMade,
+    DecisionRefused,
+    FenceStarted,
+    LeaderLost,
+    MoveCompleted,
+)
+from holdfast.failover_decider.messages import RecordSeen, VoteReceived
+from holdfast.lease import LEADER_LEASE
 from holdfast.ownership import Phase
-from tests.support.decider_world import TIMING, World, cluster
+from holdfast.wire import LeaseTerm, Vote
+from tests.support.decider_world import DELAY, TIMING, World, cluster
 
 
 @pytest.fixture
@@ -88,3 +97,58 @@ def test_a_host_with_frozen_hands_does_not_stand_again(world: World) -> None:
     world.run(10.0)
     assert world.leader() == "gamma"
     world.hosts["alpha"].frozen = False
+
+
+def test_a_new_leader_whose_watch_lags_obeys_no_record_of_the_past() -> None:
+    world = World(cluster())
+    while "g0" not in world.records:
+        world.run(0.001)
+    assert world.record().phase == Phase.STARTING
+    world.run(1.5 * DELAY)
+    world.lagging = {"beta"}
+    world.run(5.0)
+    world.ask("switchover", "beta")
+    world.run(5.0)
+    assert (world.record().owner, world.record().epoch) == ("beta", 2)
+    world.deciders["alpha"] = None
+    world.run(15.0)
+    assert world.leader() == "beta"
+    state = world.deciders["beta"]
+    assert state is not None
+    assert state.groups["g0"].record.phase == Phase.STARTING, "that is all it was shown"
+    assert [order for by, order in world.sent if by == "beta"] == []
+    world.feed("beta", RecordSeen(*world.records["g0"]))
+    world.run(5.0)
+    assert (world.record().owner, world.record().epoch) == ("beta", 2)
+    assert world.active_overlaps == []
+
+
+def test_a_leader_that_a_majority_has_left_steps_down_with_that_very_vote(world: World) -> None:
+    state = world.deciders["alpha"]
+    assert state is not None
+    other = LeaseTerm(
+        lease=LEADER_LEASE, term=state.leadership.term + 5, holder="beta", boot="boot-beta-1"
+    )
+    for voter in ("beta", "gamma"):
+        assert state.leading
+        latest = max(state.leadership.rounds)
+        vote = Vote(voter=voter, round=latest, granted=False, stored=other, reason="no")
+        world.feed("alpha", VoteReceived(vote))
+        state = world.deciders["alpha"]
+        assert state is not None
+    assert not state.leading
+
+
+def test_a_group_that_runs_on_after_a_stop_that_never_came_is_not_held_for_ever() -> None:
+    world = World(cluster(fencing="lease-only", device=False))
+    world.run(15.0)
+    assert (world.record().owner, world.record().phase) == ("alpha", Phase.ACTIVE)
+    world.deaf = {"alpha"}
+    world.ask("switchover", "beta")
+    while world.record().phase != Phase.HELD:
+        world.run(1.0)
+    assert "no fence device" in world.record().reason
+    world.run(TIMING.order_expiry + 3.0)
+    assert (world.record().owner, world.record().phase) == ("alpha", Phase.ACTIVE)
+    assert world.record().epoch == 1
+    assert "owner_runs_it_still" in {one.rule for one in world.emitted(DecisionRefused)}

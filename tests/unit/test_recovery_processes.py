@@ -12,9 +12,14 @@ import pytest
 
 from holdfast import clock, ids
 from holdfast.child_log import MAX_BYTES, last_line
+from holdfast.config.model import ProcessResource
 from holdfast.recovery import children, processes
 from holdfast.recovery.deadman import DeadMan
+from holdfast.recovery.kinds.base import ActionFailed
+from holdfast.recovery.kinds.process import ProcessKind
+from holdfast.recovery.messages import RunAction, Spawned
 from holdfast.recovery.processes import Process, Workload
+from holdfast.recovery.state import ResourceState
 from tests.support.waiting import until
 
 Spawn = Callable[..., Process]
@@ -141,6 +146,31 @@ def test_what_is_born_after_the_end_dies_at_once(spawn: Spawn) -> None:
         wait_ended(process)
     finally:
         dead_man.close()
+
+
+async def test_nothing_is_executed_once_the_switch_is_due(tmp_path: Path) -> None:
+    dead_man = DeadMan()
+    told: list[Spawned] = []
+    born = tmp_path / "born"
+    kind = ProcessKind(
+        ProcessResource(command=["/bin/sh", "-c", f"echo > {born}"]),
+        node="alpha",
+        log=tmp_path / "log",
+        dead_man=dead_man,
+        spawned=told.append,
+    )
+    known = ResourceState(token=ids.uuid7())
+    action = RunAction(1, "start", "web", "server", 1, known, 5.0, ids.uuid7(), ids.uuid7())
+    dead_man.arm(clock.monotonic() - 1.0)
+    with pytest.raises(ActionFailed, match="the lease is about to end"):
+        await kind.start(action)
+    assert (told, born.exists()) == ([], False)
+    dead_man.arm(clock.monotonic() + 3600.0)
+    running = await kind.start(action)
+    assert running.died is not None
+    async with asyncio.timeout(20.0):
+        await running.died.wait()
+    assert born.exists()
 
 
 def test_closing_the_switch_kills_nothing(spawn: Spawn) -> None:
