@@ -134,6 +134,7 @@ class Decider:
             if machine.process is not primary:
                 return
             complete = primary.counting.complete()
+            world.report_lag(machine, primary)
             machine.demote()
             world.service.complete(machine, complete)
             world.lease[machine.name] = world.loop.now

@@ -160,8 +160,12 @@ class World:
         self.client.gone(machine)
         if isinstance(machine.process, Primary):
             self.count("primary dies")
-            for name in machine.process.members.peers:
-                self.reported[name] = self.lag(machine, name)
+            self.report_lag(machine, machine.process)
+
+    def report_lag(self, machine: Machine, primary: Primary) -> None:
+        """What it said last, as a primary that ends."""
+        for name in primary.members.peers:
+            self.reported[name] = self.lag(machine, name)
 
     def event(self, machine: Machine, event: Event) -> None:
         """An engine reports."""
