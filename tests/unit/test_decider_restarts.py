@@ -137,6 +137,7 @@ def test_a_leader_that_a_majority_has_left_steps_down_with_that_very_vote(world:
         state = world.deciders["alpha"]
         assert state is not None
     assert not state.leading
+    assert "agreed to somebody else" in world.emitted(LeaderLost)[-1].reason
 
 
 def test_a_group_that_runs_on_after_a_stop_that_never_came_is_not_held_for_ever() -> None:

@@ -53,7 +53,8 @@ def on_vote(turn: Turn, vote: Vote) -> None:
         turn.state = replace(turn.state, next_renewal=turn.now)
     if not turn.state.leading and turn.state.leadership.valid(turn.now):
         _take_up(turn)
-    check(turn)  # the vote may say that a majority agreed to somebody else
+    if turn.state.leading and not turn.state.leadership.valid(turn.now):
+        step_down(turn, "a majority of voters agreed to somebody else")
 
 
 def on_tick(turn: Turn) -> None:
