@@ -63,8 +63,8 @@ async def launch(
     """Execute a program. Raises OSError if it cannot be.
 
     `allowed` is called at the last moment; what it raises is raised here, and nothing is executed.
-    `born` is called as soon as it exists. Both are, in another thread. If the caller is cancelled meanwhile,
-    the program is killed as soon as it exists.
+    `born` is called as soon as the program exists. Both are, in another thread. If the caller is
+    cancelled meanwhile, the program is killed as soon as it exists.
     """
     loop = asyncio.get_running_loop()
 
