@@ -30,7 +30,7 @@ PER_500_SEEDS = {
     "fence device hangs": 10,
     "fence device fails": 20,
     "fence device says on": 8,
-    "fence device slow": 8,
+    "fence device slow": 4,
     "fence run: off": 60,
     "fence run: on": 300,
     "fence run: failed": 25,
