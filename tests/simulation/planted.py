@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from holdfast.failover_decider import fence_agent, fencing, leadership, moves, rules, writing
+from holdfast.failover_decider import fence_agent, fencing, leadership, moves, rules, state, writing
 from holdfast.failover_decider import orders as sending
 from holdfast.lease import holder, voter
 from holdfast.recovery import core as hands_core
@@ -207,8 +207,18 @@ def order_expiry_not_checked() -> Any:
 
 
 def order_without_lease_obeyed() -> Any:
-    """The hands start what they are told to, lease or not."""
-    return _receiving_without("act_until")
+    """The hands start what they are told to, lease or not, and the switch lets them."""
+    return _both(_receiving_without("act_until"), executes_when_the_switch_is_due())
+
+
+def executes_when_the_switch_is_due() -> Any:
+    """Hands that stood still go on with what they were about to execute."""
+    return patch.object(deadman.DeadMan, "due", lambda _: False)
+
+
+def predecessors_order_repeated_unseen() -> Any:
+    """A new leader obeys the record that its watch shows, which may be one of the past."""
+    return patch.object(state.GroupView, "confirmed", True)
 
 
 def _receiving_without(*checks: str) -> Any:
@@ -244,13 +254,14 @@ def neither_self_stop_nor_dead_man() -> Any:
 
 
 def adopts_after_the_lease_ended() -> Any:
-    """A restarted service keeps what runs, though its lease ran out meanwhile."""
+    """A restarted service keeps what runs, though its lease ran out meanwhile, and the switch lets
+    it go on with what was under way."""
     real = resume.resume
 
     def resumed(turn: Any, seen: Resumed) -> None:
         real(turn, replace(seen, adopt=True))
 
-    return patch.object(resume, "resume", resumed)
+    return _both(patch.object(resume, "resume", resumed), executes_when_the_switch_is_due())
 
 
 def failed_stop_at_hands_counts_as_stopped() -> Any:
@@ -368,22 +379,26 @@ FOUND_AT: dict[str, tuple[int, ...]] = {
     "failed_stop_counts_as_stopped": (47,),
     "overdue_stop_counts_as_stopped": (47,),
     "unknown_counts_as_stopped_at_owner": (72,),
-    "revision_ignored": (26,),
+    "revision_ignored": (40,),
     "acts_before_it_is_stored": (0,),
     "leader_never_steps_down": (2,),
-    "order_epoch_not_checked": (281,),
+    "order_epoch_not_checked": (327,),
     "order_boot_not_checked": (62,),
     "order_expiry_not_checked": (3,),
-    "order_without_lease_obeyed": (111,),
-    "hands_do_not_stop_with_the_lease": (23,),
-    "dead_man_disarmed": (115,),
+    "order_without_lease_obeyed": (57,),
+    "executes_when_the_switch_is_due": (13310, 15937, 25258),
+    "predecessors_order_repeated_unseen": (25280,),
+    "hands_do_not_stop_with_the_lease": (98,),
+    "dead_man_disarmed": (538,),
     "neither_self_stop_nor_dead_man": (24,),
     "adopts_after_the_lease_ended": (48,),
-    "failed_stop_at_hands_counts_as_stopped": (37,),
+    "failed_stop_at_hands_counts_as_stopped": (47,),
     "journal_written_after_the_deed": (0,),
     "repeated_order_acts_again": (0,),
     "epoch_not_raised": (0,),
     "fence_forgets_its_cause": (1,),
+    "one_outlet_of_two_is_enough": (622,),
+    "mass_fencing_not_held": (136,),
     "restart_stops_what_runs": (3,),
     "dead_man_kills_early": (0,),
 }
@@ -409,6 +424,8 @@ BUGS: list[Bug] = [
     order_boot_not_checked,
     order_expiry_not_checked,
     order_without_lease_obeyed,
+    executes_when_the_switch_is_due,
+    predecessors_order_repeated_unseen,
     hands_do_not_stop_with_the_lease,
     dead_man_disarmed,
     neither_self_stop_nor_dead_man,

@@ -57,7 +57,7 @@ BUGS: list[Bug] = [
 ]
 FOUND_AT: dict[str, tuple[int, ...]] = {
     "maintenance_ignored": (21,),
-    "maintenance_counts_as_proof": (350,),
+    "maintenance_counts_as_proof": (366,),
     "separation_ignored": (5,),
     "only_the_owner_counts": (6,),
     "capacity_ignored": (38,),
