@@ -4,9 +4,18 @@ import pytest
 
 from holdfast.events import Health
 from holdfast.events.health import HealthSignal
-from holdfast.events.ownership import DecisionMade, DecisionRefused, GroupHeld, OrderSent
+from holdfast.events.ownership import (
+    DecisionMade,
+    DecisionRefused,
+    GroupHeld,
+    MoveKind,
+    OrderSent,
+)
+from holdfast.failover_decider.core import decide
+from holdfast.failover_decider.messages import Tick, Write
 from holdfast.failover_decider.status import status
-from holdfast.ownership import Phase
+from holdfast.ownership import Intent, Phase
+from holdfast.structs import replace
 from holdfast.wire import Begun, Refused
 from tests.support.decider_world import World, cluster
 
@@ -219,3 +228,30 @@ def test_what_was_said_of_a_loss_is_what_happens(lost: str) -> None:
     homeless = [g for g in world.records if world.record(g).phase == Phase.HELD]
     assert all(group in told.get(lost, "") for group in homeless)
     assert bool(homeless) == (lost in told)
+
+
+def test_what_a_later_group_makes_room_for_is_decided_in_the_same_step() -> None:
+    world = world_of(policies={"g0": {"nodes": ["beta"], "apart_from": ["g1"]}, "g1": {}})
+    assert owners(world) == {"g0": "beta", "g1": "alpha"}
+    leader = world.leader()
+    assert leader is not None
+    state = world.deciders[leader]
+    assert state is not None
+    intent = Intent(
+        id=world.mint(),
+        step=world.mint(),
+        kind=MoveKind.FAILOVER,
+        target="beta",
+        incident=world.mint(),
+        cause=world.mint(),
+    )
+    g0, g1 = state.groups["g0"], state.groups["g1"]
+    waits = replace(g0.record, phase=Phase.HELD, owner=None, boot=None)
+    leaves = replace(g1.record, phase=Phase.FENCING, intent=intent)
+    groups = {"g0": replace(g0, record=waits), "g1": replace(g1, record=leaves)}
+    _, effects = decide(replace(state, groups=groups), Tick(), world.now, world.mint)
+    written = [effect.record for effect in effects if isinstance(effect, Write)]
+    assert [(r.group, r.phase, r.owner) for r in written] == [
+        ("g1", Phase.ACTIVE, "alpha"),
+        ("g0", Phase.STARTING, "beta"),
+    ]

@@ -57,10 +57,24 @@ def decide(state: State, happened: Input, now: float, mint: Mint) -> tuple[State
     turn = Turn(state, now, mint)
     leadership.check(turn)
     _take_in(turn, happened)
-    if turn.state.leading:
-        for group in turn.state.groups:
-            moves.advance(turn, group)
+    _advance_groups(turn)
     return turn.state, turn.effects
+
+
+def _advance_groups(turn: Turn) -> None:
+    """Let every group do what its phase calls for, until none has anything more to do.
+
+    What a later group does may make room for an earlier one, so one round is not always enough.
+    The rounds are bounded; what is left over then, the next input sees.
+    """
+    if not turn.state.leading:
+        return
+    for _ in range(len(turn.state.groups) + 1):
+        before = turn.state
+        for group in before.groups:
+            moves.advance(turn, group)
+        if turn.state is before:
+            return
 
 
 def _take_in(turn: Turn, happened: Input) -> None:
