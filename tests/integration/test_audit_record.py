@@ -10,7 +10,8 @@ from rich.console import Console
 from holdfast import subjects
 from holdfast.bus import Bus
 from holdfast.console import audit, why
-from holdfast.console.record import BATCH, RecordUnreadable, extent, read_events
+from holdfast.console.record import RecordUnreadable, extent, read_events
+from holdfast.console.stored import BATCH
 from holdfast.events import Envelope, encode_envelope
 from holdfast.events.examples import record
 from holdfast.streams import ensure_streams

@@ -6,19 +6,16 @@ from typing import NamedTuple
 
 import aiofiles
 import aiofiles.os
-import nats.errors
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from holdfast import jetstream
 from holdfast.bus import Bus, BusError
 from holdfast.console.patience import Patience
+from holdfast.console.stored import stored_messages
 from holdfast.errors import HoldfastError
 from holdfast.events import MAX_EVENT_BYTES, Envelope, MalformedEvent, decode_envelope
-from holdfast.subjects import EVENT_STREAM, EVENTS
+from holdfast.subjects import EVENT_STREAM
 
-BATCH = 500
-FETCH_TIMEOUT = 5.0
-FORGET_AFTER = 30.0
+INFO_TIMEOUT = 5.0
 
 Progress = Callable[[int, int], None]
 """Called with how much is read and how much there is, in messages or bytes."""
@@ -51,7 +48,7 @@ async def extent(bus: Bus) -> Extent:
     patience, call = Patience(), f"STREAM.INFO.{EVENT_STREAM}"
     while True:
         try:
-            state = (await jetstream.api(bus, call, {}, timeout=FETCH_TIMEOUT))["state"]
+            state = (await jetstream.api(bus, call, {}, timeout=INFO_TIMEOUT))["state"]
             return Extent(state["first_seq"], state["last_seq"])
         except BusError as error:
             if not await patience.lasts():
@@ -62,22 +59,17 @@ async def extent(bus: Bus) -> Extent:
 
 async def read_stream(bus: Bus, span: Extent, progress: Progress) -> AsyncIterator[Stored]:
     """Every message of the record in order. Raises RecordUnreadable when the bus gives up on it."""
-    following, patience = span.first, Patience()
-    while following <= span.last:
-        try:
-            async for sequence, raw in _from(bus, following, span.last):
-                following = sequence + 1
-                patience.renew()
-                yield Stored(f"{EVENT_STREAM} message {sequence}", raw)
-                progress(following - span.first, span.last - span.first + 1)
-        except nats.errors.Error as error:
-            # The consumer's server may have gone: another one continues where this one ended.
-            if not await patience.lasts():
-                raise RecordUnreadable(
-                    f"reading stopped at message {following} of {span.last}: {error!r}",
-                    place=EVENT_STREAM,
-                    cure="check `nats stream info HA_EVENTS`: has it a leader? Then try again",
-                ) from error
+
+    def unreadable(following: int, error: Exception) -> RecordUnreadable:
+        return RecordUnreadable(
+            f"reading stopped at message {following} of {span.last}: {error!r}",
+            place=EVENT_STREAM,
+            cure="check `nats stream info HA_EVENTS`: has it a leader? Then try again",
+        )
+
+    async for sequence, raw in stored_messages(bus, unreadable, first=span.first, last=span.last):
+        yield Stored(f"{EVENT_STREAM} message {sequence}", raw)
+        progress(sequence + 1 - span.first, span.last - span.first + 1)
 
 
 async def read_file(path: Path, progress: Progress) -> AsyncIterator[Stored]:
@@ -106,25 +98,3 @@ async def read_events(bus: Bus, progress: Progress) -> list[Envelope]:
         except MalformedEvent:
             continue
     return found
-
-
-async def _from(bus: Bus, first: int, last: int) -> AsyncIterator[tuple[int, bytes]]:
-    config = ConsumerConfig(
-        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-        opt_start_seq=first,
-        ack_policy=AckPolicy.NONE,
-        inactive_threshold=FORGET_AFTER,
-        mem_storage=True,
-        num_replicas=1,
-    )
-    js = bus.jetstream(timeout=FETCH_TIMEOUT)
-    subscription = await js.pull_subscribe(EVENTS, stream=EVENT_STREAM, config=config)
-    try:
-        at = first - 1
-        while at < last:
-            for message in await subscription.fetch(min(BATCH, last - at), timeout=FETCH_TIMEOUT):
-                at = message.metadata.sequence.stream
-                yield at, message.data
-    finally:
-        if bus.connected:
-            await subscription.unsubscribe()
