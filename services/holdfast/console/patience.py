@@ -1,7 +1,8 @@
 """Waiting out a stream that elects its leader: nobody answers for it meanwhile."""
 
 import asyncio
-import time
+
+from holdfast.clock import monotonic
 
 PATIENCE = 15.0
 """Seconds without any progress. The loss of a server has been seen to cost a stream 4 to 9."""
@@ -13,15 +14,15 @@ class Patience:
 
     def __init__(self, seconds: float = PATIENCE) -> None:
         self._seconds = seconds
-        self._until = time.monotonic() + seconds
+        self._until = monotonic() + seconds
 
     def renew(self) -> None:
         """Something was read."""
-        self._until = time.monotonic() + self._seconds
+        self._until = monotonic() + self._seconds
 
     async def lasts(self) -> bool:
         """Pause before another attempt; False: it is over, and the failure final."""
-        if time.monotonic() >= self._until:
+        if monotonic() >= self._until:
             return False
         await asyncio.sleep(PAUSE)
         return True
