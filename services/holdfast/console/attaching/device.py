@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from holdfast.console.attaching.in_use import users
+from holdfast.console.attaching.in_use import in_use, users
 from holdfast.console.attaching.record import AttachError, Attachment
 
 WITHIN = 20.0
@@ -57,27 +57,19 @@ def detach(attachment: Attachment) -> None:
     if not client or client != attachment.pid:
         return  # others disconnected it, and may have given it away again
     if found := users(path):
-        raise _busy(path, "; ".join(found))
+        raise in_use(path, "; ".join(found))
     try:
         # Held while it is disconnected: nobody mounts it meanwhile.
         held = os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.EBUSY:
-            raise _busy(path, "the kernel says so") from error
+            raise in_use(path, "the kernel says so") from error
         held = -1  # it answers nothing any more
     try:
         _run(["nbd-client", "-d", str(path)], path)
     finally:
         if held >= 0:
             os.close(held)
-
-
-def _busy(path: Path, reason: str) -> AttachError:
-    return AttachError(
-        f"it is in use: {reason}",
-        place=str(path),
-        cure="unmount it, end what has it open, then detach again",
-    )
 
 
 def _devices() -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from holdfast.clock import monotonic, process_start_ticks
-from holdfast.console.attaching.in_use import users
+from holdfast.console.attaching.in_use import in_use, users
 from holdfast.console.attaching.record import AttachError, Attachment
 
 WITHIN = 20.0
@@ -67,11 +67,7 @@ def detach(attachment: Attachment) -> None:
             ["fusermount3", "-u", str(path)], capture_output=True, text=True, check=False
         )
         if ended.returncode:
-            raise AttachError(
-                f"it is in use: {'; '.join(users(path)) or ended.stderr.strip()}",
-                place=str(path),
-                cure="unmount it, end what has it open, then detach again",
-            )
+            raise in_use(path, "; ".join(users(path)) or ended.stderr.strip())
     _wait_until_gone(attachment)
     _remove(path)
 

@@ -4,7 +4,18 @@ import os
 import stat
 from pathlib import Path
 
+from holdfast.console.attaching.record import AttachError
+
 SHOWN = 5
+
+
+def in_use(path: Path, reason: str) -> AttachError:
+    """Why it is not detached: the users that were found, or whoever refused."""
+    return AttachError(
+        f"it is in use: {reason}",
+        place=str(path),
+        cure="unmount it, end what has it open, then detach again",
+    )
 
 
 def users(path: Path) -> list[str]:
