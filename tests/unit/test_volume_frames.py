@@ -16,7 +16,7 @@ from holdfast.storage_replication.engine.frames import (
     encode,
     parse,
 )
-from holdfast.storage_replication.nbd.buffer import ReceiveBuffer
+from holdfast.storage_replication.receive_buffer import ReceiveBuffer
 
 numbers = st.integers(0, 2**62)
 

@@ -4,6 +4,9 @@ import asyncio
 import socket
 from typing import NamedTuple
 
+JOIN_UP_TO = 64 * 1024
+"""Bytes that are cheaper to copy into one piece than to hand over as many."""
+
 
 class Liveness(NamedTuple):
     """When a silent TCP connection is given up."""

@@ -6,9 +6,8 @@ import ssl
 from typing import Any, Protocol, cast
 
 from holdfast.storage_replication.engine.frames import MAX_PAYLOAD, SIZE, Frame, FrameError, parse
-from holdfast.storage_replication.nbd.buffer import ReceiveBuffer
-from holdfast.storage_replication.nbd.output import JOIN_UP_TO
-from holdfast.storage_replication.sockets import Liveness, tune
+from holdfast.storage_replication.receive_buffer import ReceiveBuffer
+from holdfast.storage_replication.sockets import JOIN_UP_TO, Liveness, tune
 
 BUFFER = MAX_PAYLOAD + (256 << 10)
 LIMIT = 96 << 20

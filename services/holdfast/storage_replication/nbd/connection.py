@@ -8,11 +8,11 @@ from typing import Protocol, cast
 
 from holdfast.nbd_protocol import greeting
 from holdfast.storage_replication.interfaces import Volume
-from holdfast.storage_replication.nbd.buffer import ReceiveBuffer
 from holdfast.storage_replication.nbd.negotiation import Negotiation, Next, Step, Tls
 from holdfast.storage_replication.nbd.options import Export
 from holdfast.storage_replication.nbd.output import Piece
 from holdfast.storage_replication.nbd.session import Session
+from holdfast.storage_replication.receive_buffer import ReceiveBuffer
 from holdfast.storage_replication.sockets import Liveness, tune
 
 NEGOTIATION_DEADLINE = 10.0

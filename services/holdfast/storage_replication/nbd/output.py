@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from holdfast import nbd_protocol as protocol
+from holdfast.storage_replication.sockets import JOIN_UP_TO
 
 Piece = bytes | bytearray | memoryview
 
-JOIN_UP_TO = 64 * 1024
-"""Bytes that are cheaper to copy into one piece than to hand over as many."""
 WRITE_AT = 512 * 1024
 """Bytes collected after which a batch is written, so that the transport can say stop."""
 _ZEROES = bytes(1024 * 1024)
