@@ -16,6 +16,8 @@ class Rate:
 
     speed: float = _START
     usual: float | None = None
+    of_all: bool = False
+    """`usual` was seen with all members, and not only while some were away."""
 
 
 def p99(latencies: list[float]) -> float | None:
@@ -26,17 +28,26 @@ def p99(latencies: list[float]) -> float | None:
     return ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
 
 
-def adjust(rate: Rate, latencies: list[float], resyncing: bool) -> Rate:
-    """After each second: the latencies of its writes, in seconds.
+def learn(rate: Rate, latencies: list[float], of_all: bool) -> Rate:
+    """After each second without a resync: the latencies of its writes, in seconds.
+
+    Without a member that is away writes are faster than clients know them (`of_all` is False):
+    that counts only until more is known.
+    """
+    now = p99(latencies)
+    if now is None or (rate.of_all and not of_all):
+        return rate
+    if rate.usual is None or (of_all and not rate.of_all):
+        return replace(rate, usual=now, of_all=of_all)
+    return replace(rate, usual=rate.usual + _LEARN * (now - rate.usual))
+
+
+def adjust(rate: Rate, latencies: list[float]) -> Rate:
+    """After each second of a resync: the latencies of its writes, in seconds.
 
     Keeps p99 within twice its usual; never below FLOOR, so that a resync comes to its end.
     """
     now = p99(latencies)
-    if not resyncing:
-        if now is None:
-            return rate
-        usual = now if rate.usual is None else rate.usual + _LEARN * (now - rate.usual)
-        return replace(rate, usual=usual)
     if now is None:
         return replace(rate, speed=min(CEILING, rate.speed * _FASTER))
     # Nothing was seen before the resync: what it costs cannot be told from the disk's own pace.
@@ -47,4 +58,4 @@ def adjust(rate: Rate, latencies: list[float], resyncing: bool) -> Rate:
         speed = min(CEILING, rate.speed * _FASTER)
     else:
         speed = rate.speed
-    return Rate(speed=speed, usual=usual)
+    return replace(rate, speed=speed, usual=usual)

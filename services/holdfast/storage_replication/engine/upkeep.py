@@ -5,7 +5,7 @@ from holdfast.storage_replication.engine.frames import Kind
 from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.peer import FED, Peer, Phase
 from holdfast.storage_replication.engine.ports import Differences, MemberSilent, Ports, Settings
-from holdfast.storage_replication.engine.rate import Rate, adjust
+from holdfast.storage_replication.engine.rate import Rate, adjust, learn
 from holdfast.storage_replication.engine.stream import Stream
 from holdfast.storage_replication.engine.verify import Verify
 
@@ -110,8 +110,13 @@ class Upkeep:
 
     def _adjust(self, now: float) -> None:
         self._adjusted = now
-        busy = [p for p in self._members.peers.values() if p.resync is not None]
-        self.rate = adjust(self.rate, self._latencies, bool(busy))
+        peers = self._members.peers.values()
+        busy = [p for p in peers if p.resync is not None]
+        if busy:
+            self.rate = adjust(self.rate, self._latencies)
+        else:
+            of_all = all(p.phase is Phase.STREAMING for p in peers)
+            self.rate = learn(self.rate, self._latencies, of_all)
         self._latencies = []
         for peer in busy:
             if peer.resync is not None:
