@@ -2,6 +2,7 @@
 
 import errno
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 from holdfast.storage_replication.disk.member import MemberDisk
@@ -155,33 +156,35 @@ class Primary:
             self._apply(offset, len(data), fua, done, began, self.stream.write(offset, data, began))
             return
         copy = bytes(data)
+        again = partial(self._write, offset, copy, fua, done, began)
 
         def write() -> None:
-            if not self._ended and self._shut(self.now()):
-                # Meanwhile: so many may have waited for the extent that the bounds are reached.
-                again = partial(self._write, offset, copy, fua, done, began)
-                self._held.add(len(copy), done, again)
-                return
-            seq = 0 if self._ended else self.stream.write(offset, copy, began)
-            self._apply(offset, len(copy), fua, done, began, seq)
+            if not self._held_again(len(copy), done, again):
+                seq = 0 if self._ended else self.stream.write(offset, copy, began)
+                self._apply(offset, len(copy), fua, done, began, seq)
 
         self.stream.activate(offset, len(copy), write)
 
     def _zero(self, offset: int, length: int, punch: bool, fua: bool, done: Done) -> None:
         began = self.now()
+        again = partial(self._zero, offset, length, punch, fua, done)
 
         def zero() -> None:
-            if not self._ended and self._shut(self.now()):
-                again = partial(self._zero, offset, length, punch, fua, done)
-                self._held.add(0, done, again)
-                return
-            seq = 0 if self._ended else self.stream.zero(offset, length, punch, began)
-            self._apply(offset, length, fua, done, began, seq)
+            if not self._held_again(0, done, again):
+                seq = 0 if self._ended else self.stream.zero(offset, length, punch, began)
+                self._apply(offset, length, fua, done, began, seq)
 
         if self.stream.ready(offset, length):
             zero()
         else:
             self.stream.activate(offset, length, zero)
+
+    def _held_again(self, size: int, done: Done, again: Callable[[], None]) -> bool:
+        """So many may have waited for the extent that the bounds are reached meanwhile."""
+        if self._ended or not self._shut(self.now()):
+            return False
+        self._held.add(size, done, again)
+        return True
 
     def _apply(
         self, offset: int, length: int, fua: bool, done: Done, began: float, seq: int
