@@ -88,6 +88,23 @@ async def test_service_and_data_path_die_and_the_ledger_goes_on(cluster: VolumeC
     await cluster.audit()
 
 
+@pytest.mark.parametrize("role", ["primary", "replica"])
+async def test_a_data_path_that_stands_still_is_started_again(
+    cluster: VolumeCluster, role: str
+) -> None:
+    await cluster.in_sync()
+    owner = await cluster.owner()
+    place = owner if role == "primary" else next(host for host in HOSTS if host != owner)
+    async with cluster.observed() as ledger:
+        began = wall_time()
+        os.kill(cluster.data_path(place), signal.SIGSTOP)
+        ended = await cluster.seen("volume_data_path_ended", since=began, node=place, timeout=40)
+        assert ended.data["reason"] == "it stood still for 10 s and was killed"
+        assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 60)
+        await cluster.in_sync()
+    await cluster.audit()
+
+
 async def test_copies_are_compared(cluster: VolumeCluster) -> None:
     await cluster.in_sync()
     owner = await cluster.owner()

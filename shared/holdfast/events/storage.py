@@ -156,6 +156,9 @@ class VolumeVerified(_Replicated, frozen=True, kw_only=True):
 
 @event("volume_data_path_ended")
 class VolumeDataPathEnded(_Replicated, frozen=True, kw_only=True):
-    """The process that moves the data has ended by itself; it is started again."""
+    """The process that moves the data has ended, perhaps killed because it stood still.
+
+    It is started again.
+    """
 
     reason: Reason

@@ -1,7 +1,7 @@
-"""Hears the heartbeats of this place's services, and says which of them stands still.
+"""Hears the heartbeats of this place's programs, and says which of them stands still.
 
 The protocol is systemd's, so a service cannot tell which of the two supervises it. The kernel
-vouches for the sender's pid.
+vouches for the sender's pid. A nats-server has no heartbeat: that it answers is one.
 """
 
 import asyncio
@@ -62,9 +62,10 @@ class Beats:
                 return
             for _, kind, value in extra:
                 if kind == socket.SCM_CREDENTIALS and BEAT in data.split(b"\n"):
-                    self._beat(_CREDENTIALS.unpack(value)[0])
+                    self.heard(_CREDENTIALS.unpack(value)[0])
 
-    def _beat(self, pid: int) -> None:
+    def heard(self, pid: int) -> None:
+        """This process beats."""
         if self._heard.get(pid) == 0:
             self._judges[pid] = Standstill(self._limit)
         if pid in self._heard:

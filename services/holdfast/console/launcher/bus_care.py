@@ -1,7 +1,8 @@
-"""Starts a nats-server afresh that met a full disk, once the disk has room again.
+"""What a nats-server needs beside being started again when it ends.
 
-A stream that could not write stays out of service until its server is restarted, whatever room
-there is later (seen with nats-server 2.15.1, which says so only in /healthz).
+Its answers are taken for heartbeats, because it sends none. And one that met a full disk is started
+afresh once there is room: a stream that could not write stays out of service until then (seen with
+nats-server 2.15.1, which says so only in /healthz).
 """
 
 import asyncio
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from holdfast.clock import monotonic
 from holdfast.config.model import Node, Witness
-from holdfast.console.launcher.health import complaint
+from holdfast.console.launcher.health import answers, complaint
 
+ASK_EVERY = 1.0
 LOOK_EVERY = 5.0
 AT_MOST_EVERY = 60.0
 ROOM = 64 * 1024 * 1024
@@ -22,6 +24,14 @@ ROOM = 64 * 1024 * 1024
 def needs_restart(complaint: str, *, free: int, since_last: float) -> bool:
     """Whether a restart helps and has not just been tried. `free` bytes, `since_last` seconds."""
     return "write error" in complaint and free >= ROOM and since_last >= AT_MOST_EVERY
+
+
+async def hear(place: Node | Witness, heard: Callable[[], None]) -> None:
+    """Say each time that one server answers, until cancelled."""
+    while True:
+        if await answers(place):
+            heard()
+        await asyncio.sleep(ASK_EVERY)
 
 
 async def tend(place: Node | Witness, store: Path, restart: Callable[[str], None]) -> None:

@@ -16,7 +16,7 @@ from holdfast.console import credentials
 from holdfast.console.bus_config import ROUTES_FILE, render, render_routes
 from holdfast.console.files import folder, unwritable, write
 from holdfast.console.launcher.beats import Beats
-from holdfast.console.launcher.bus_care import tend
+from holdfast.console.launcher.bus_care import hear, tend
 from holdfast.console.launcher.children import Child, Children, bound
 from holdfast.console.launcher.preflight import find_nats_server
 from holdfast.console.launcher.programs import BUS, programs
@@ -80,6 +80,7 @@ class Host:
         place, store = self._cluster.places()[self._place], self._state / "nats"
         caring = [
             asyncio.create_task(tend(place, store, self._restart_bus)),
+            asyncio.create_task(hear(place, self._bus_answers)),
             asyncio.create_task(self._kill_frozen()),
         ]
         self._report("ready")
@@ -136,8 +137,7 @@ class Host:
                 code = 1
             else:
                 self._running[program.name] = child
-                if program.is_service:
-                    self._beats.expect(child.pid)
+                self._beats.expect(child.pid)
                 self._set(program, starts, pid=child.pid)
                 code = await child.ended
                 self._beats.forget(child.pid)
@@ -157,6 +157,10 @@ class Host:
         self._report(f"{BUS} is restarted: {reason}")
         if BUS in self._running:
             self._running[BUS].send(signal.SIGTERM)
+
+    def _bus_answers(self) -> None:
+        if BUS in self._running:
+            self._beats.heard(self._running[BUS].pid)
 
     async def _kill_frozen(self) -> None:
         """What stands still is killed; then it has ended like any other, and is started again."""

@@ -32,6 +32,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Every member's data path: host and port."""
     member_timeout: float
     """Seconds of silence until a member is lost."""
+    frozen_after: float
+    """Seconds without a word of the data path after which it stands still."""
 
     @property
     def control_socket(self) -> Path:
@@ -118,6 +120,7 @@ def place_of(
     secrets: Path,
 ) -> Place:
     """The member on `node`; `state` is the storage service's folder."""
+    timing = PROFILES[cluster.cluster.profile]
     hosts = {
         name: (cluster.nodes[name].address_in(member.network), member.port)
         for name, member in config.members.items()
@@ -130,7 +133,8 @@ def place_of(
         secrets=secrets,
         hosts=hosts,
         # Nothing is wrong with a member whose stall moves nothing else.
-        member_timeout=config.member_timeout or PROFILES[cluster.cluster.profile].stall,
+        member_timeout=config.member_timeout or timing.stall,
+        frozen_after=timing.frozen_after,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from holdfast.child_log import last_line
 from holdfast.clock import monotonic
+from holdfast.standstill import LOOK_EVERY, Standstill
 from holdfast.storage_replication.control import Ask, Happened, State
 from holdfast.storage_replication.replicated import transitions
 from holdfast.storage_replication.replicated.client import Client
@@ -16,10 +17,11 @@ from holdfast.storage_replication.replicated.register import ChangeUnknown, Regi
 from holdfast.volumes import VolumeRecord
 
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-LOOK_EVERY = 1.0
+END_SEEN_WITHIN = 1.0
 """Seconds in which a data path whose connection is lost has ended, if it did."""
 START_TIMEOUT = 20.0
-"""Seconds until a data path that was started must listen: it may have to make its files."""
+"""Seconds until a data path that was started must listen: it may have to make its files; and then
+until it must have said how it is."""
 POLL = 0.05
 CHANGE_WITHIN = 5.0
 _log = logging.getLogger("holdfast.storage")
@@ -47,6 +49,8 @@ class Supervisor:
         self.problem = "its data path is being started"
         """Why there is none; empty: there is one."""
         self.ready = asyncio.Event()
+        self._heard = 0
+        """Messages of it. It says how it is at least once a second."""
 
     async def run(self) -> None:
         """Until cancelled; the data path goes on (I10)."""
@@ -73,10 +77,7 @@ class Supervisor:
         self.client, self.problem = client, ""
         hearing = asyncio.create_task(client.run())
         try:
-            async with asyncio.timeout(START_TIMEOUT):
-                await self.ready.wait()
-            await self._resume()
-            await hearing
+            still = await self._attend(hearing)
         finally:
             hearing.cancel()
             client.close()
@@ -84,10 +85,38 @@ class Supervisor:
                 await hearing
             self.client = self.state = None
             self.ready.clear()
-        if not await gone(client.pid, LOOK_EVERY):
+        return await self._after(client.pid, still)
+
+    async def _attend(self, hearing: asyncio.Task[None]) -> str:
+        """Bring it back into its role, and watch it until the connection ends.
+
+        Returns how long it has stood still; empty: it did not.
+        """
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await self.ready.wait()
+        except TimeoutError:
+            return f"{START_TIMEOUT:g} s"
+        await self._resume()
+        limit = self._place.frozen_after
+        judge = Standstill(limit)
+        while not hearing.done():
+            if judge.look(self._heard, monotonic()):
+                return f"{limit:g} s"
+            await asyncio.wait({hearing}, timeout=LOOK_EVERY)
+        return ""
+
+    async def _after(self, pid: int, still: str) -> str:
+        """Why the connection to this data path is over; one that stands still is killed."""
+        if still:
+            reason = f"it stood still for {still} and was killed"
+            if not await kill(pid):
+                return f"its data path stands still for {still} and cannot be killed"
+        elif not await gone(pid, END_SEEN_WITHIN):
             return "the connection to its data path was lost"
-        process = self._process
-        reason = process.how() if process and process.ended.is_set() else "not known why"
+        else:
+            process = self._process
+            reason = process.how() if process and process.ended.is_set() else "not known why"
         self._ended(reason)
         return f"its data path ended: {reason}"
 
@@ -145,6 +174,7 @@ class Supervisor:
             raise OSError("the data path of an earlier membership does not end")
 
     def _hear(self, message: State | Ask | Happened) -> None:
+        self._heard += 1
         if isinstance(message, State):
             self.state = message
             self.ready.set()
