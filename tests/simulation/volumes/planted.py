@@ -147,7 +147,7 @@ def lease_ignored() -> Any:
     """It goes on until somebody tells it."""
 
     def renew(self: Any, _valid_until: float) -> None:
-        self.valid_until = float("inf")
+        self.answers.valid_until = float("inf")
         self._advance()
 
     return patch.object(Primary, "renew", renew)

@@ -41,7 +41,7 @@ def _frozen(primary: Primary, node: Node) -> str:
         return f"there is a primary at epoch {counting.deposed}"
     if node.disk.failed:
         return f"the disk failed: {os.strerror(node.disk.failed)}"
-    if now >= primary.valid_until:
+    if now >= primary.answers.valid_until:
         return "the node's lease has run out"
     if counting.blocked:
         missing = (p for p in counting.waited if not p.caught_up)

@@ -9,13 +9,11 @@ from collections.abc import Callable
 
 from holdfast.storage_replication.engine import comparing, handshake
 from holdfast.storage_replication.engine.counting import Counting
-from holdfast.storage_replication.engine.frames import IN_PLACE, Frame, Kind
+from holdfast.storage_replication.engine.frames import IN_PLACE, Kind
 from holdfast.storage_replication.engine.peer import Peer, Phase
 from holdfast.storage_replication.engine.ports import (
-    Deposed,
     MemberJoined,
     MemberLost,
-    MemberRefused,
     Ports,
     ResyncDone,
     ResyncStarted,
@@ -23,7 +21,6 @@ from holdfast.storage_replication.engine.ports import (
 )
 from holdfast.storage_replication.engine.resync import Resync
 from holdfast.storage_replication.engine.stream import Stream
-from holdfast.storage_replication.interfaces import Link
 
 
 class Membership:
@@ -44,28 +41,6 @@ class Membership:
         self._stream.relieve()
         self._changed()
 
-    # What the process tells.
-
-    def link_up(self, name: str, link: Link) -> None:
-        """A connection to a member is open."""
-        peer = self.peers.get(name)
-        if peer is None or self.counting.deposed:
-            link.close()
-            return
-        if peer.link is not None:
-            self.lose(peer, "it connected anew")
-        now = self._ports.now()
-        peer.link, peer.heard_at, peer.pinged_at = link, now, now
-        peer.phase = Phase.GREETING
-        self._stream.sort()
-        handshake.hello(self._stream, peer)
-
-    def link_down(self, name: str, link: Link) -> None:
-        """It is gone; whatever was on its way is lost."""
-        peer = self.peers.get(name)
-        if peer is not None and peer.link is link:
-            self.lose(peer, "connection lost")
-
     def lose(self, peer: Peer, reason: str) -> None:
         """Go on without it, once the record says so."""
         if peer.link is not None:
@@ -84,41 +59,10 @@ class Membership:
             self.ask(peer, False)
         self.recount()
 
-    def received(self, name: str, link: Link, frame: Frame, payload: bytes) -> None:
-        """A frame came from a member."""
-        peer = self.peers.get(name)
-        if peer is None or peer.link is not link:
-            return
-        peer.heard_at = self._ports.now()
-        if frame.kind is Kind.REFUSED:
-            self._refused(peer, frame, payload)
-            return
-        if frame.epoch != self._stream.epoch:
-            self.lose(peer, f"answered for epoch {frame.epoch}")
-            return
-        match frame.kind:
-            case Kind.APPLIED if frame.sequence > peer.applied:
-                peer.applied = min(frame.sequence, self._stream.seq)
-                if peer.lag is not None:
-                    peer.lag.applied(peer.applied)
-                self._changed()
-            case Kind.FLUSHED if frame.sequence > peer.flushed:
-                self._flushed(peer, min(frame.sequence, self._stream.seq))
-            case Kind.WELCOME if peer.phase is Phase.GREETING:
-                self._welcomed(peer, payload)
-            case Kind.HASHES if comparing.told(self._stream, peer, frame, payload):
-                self.pump(peer)
-            case Kind.RESIZED:
-                peer.size = max(peer.size, frame.offset)
-                self._changed()
-            case Kind.APPLIED | Kind.FLUSHED | Kind.PONG:
-                pass
-            case _:
-                self.lose(peer, f"sent {frame.kind.name} while {peer.phase.value}")
-
     # From WELCOME to SETTLED.
 
-    def _welcomed(self, peer: Peer, payload: bytes) -> None:
+    def welcomed(self, peer: Peer, payload: bytes) -> None:
+        """It accepts our epoch and says what it has."""
         welcome = handshake.welcome(self._stream, peer, payload)
         if welcome is None:
             self.lose(peer, "its WELCOME makes no sense")
@@ -166,7 +110,8 @@ class Membership:
         self.recount()
         self._stream.barrier()
 
-    def _flushed(self, peer: Peer, seq: int) -> None:
+    def flushed(self, peer: Peer, seq: int) -> None:
+        """It has made durable everything up to `seq`."""
         peer.flushed = seq
         peer.applied = max(peer.applied, seq)
         if peer.lag is not None:
@@ -261,11 +206,3 @@ class Membership:
         if peer is not None and peer.ticket == ticket and peer.asked is not None:
             peer.ask_at = self._ports.now() + self._settings.ask_again
             peer.refusal = reason
-
-    def _refused(self, peer: Peer, frame: Frame, payload: bytes) -> None:
-        reason = peer.refusal = handshake.refusal(payload)
-        if frame.epoch > self._stream.epoch:
-            self.counting.deposed = frame.epoch
-            self._ports.report(Deposed(frame.epoch))
-        self._ports.report(MemberRefused(peer.name, reason))
-        self.lose(peer, reason)

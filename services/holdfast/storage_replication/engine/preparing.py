@@ -1,9 +1,14 @@
-"""What must be durable on a replica before it changes its data."""
+"""What must be durable on a replica before it changes its data.
 
-from collections.abc import Iterable
+Its extents are active (V5) and, in a resync, what is overwritten is in the undo log (V6): from
+BEGIN, which makes durable what it may go back to, until SETTLED.
+"""
+
+from collections.abc import Callable, Iterable
 
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine.frames import Frame, Kind
+from holdfast.storage_replication.engine.ports import Event, FallbackLost
 
 _BATCH = 256
 """Chunks prepared at a time."""
@@ -22,7 +27,103 @@ def prepared(disk: MemberDisk, frame: Frame) -> bool:
     )
 
 
-def wanted(disk: MemberDisk, queue: Iterable[tuple[Frame, bytes]]) -> tuple[list[int], list[int]]:
+class Gate:
+    """Closed while that becomes durable; frames wait. `opened` is called when it is over."""
+
+    def __init__(
+        self, disk: MemberDisk, report: Callable[[Event], None], opened: Callable[[], None]
+    ) -> None:
+        self._disk, self._report, self._opened = disk, report, opened
+        self.closed = False
+        self.life = 0
+        """Rises with each primary that is accepted; what began in an earlier one is void."""
+
+    def reset(self) -> None:
+        """Another primary is accepted, or nobody is followed any more."""
+        self.life += 1
+        self.closed = False
+
+    def begin(self, in_place: bool) -> None:
+        """A comparison begins; unless it is in place, behind an undo log."""
+        disk = self._disk
+        if in_place:
+            # The record counts on us: a resync that was under way is complete.
+            disk.change(resyncing=False, fallback=False)
+            disk.drop_undo()
+        elif not disk.superblock.resyncing:
+            # What we may go back to must itself survive a power loss.
+            self.closed = True
+            life = self.life
+            disk.file.sync(lambda error: self._consistent(life, error))
+
+    def _consistent(self, life: int, error: int) -> None:
+        disk = self._disk
+        if error:
+            disk.fail(error)
+        elif life == self.life and not disk.failed:
+            try:
+                disk.drop_undo()
+                disk.change(resyncing=True, fallback=True, resyncs=disk.superblock.resyncs + 1)
+                disk.open_undo()
+            except OSError as failed:
+                disk.fail(failed.errno or 5)
+                return
+            self._open()
+
+    def settled(self, seq: int) -> None:
+        """We have everything, and the record counts on us. Raises OSError."""
+        self._disk.change(resyncing=False, fallback=False, intact=True)
+        self._disk.drop_undo()
+        self._disk.activity.settle(seq)
+
+    def prepare(self, queue: Iterable[tuple[Frame, bytes]]) -> None:
+        """For the first frames of those that wait, which is not prepared."""
+        self.closed = True
+        life = self.life
+        extents, chunks = _wanted(self._disk, queue)
+        if extents:
+            self._disk.activity.activate(extents, lambda: self._activated(life, chunks))
+        else:
+            self._activated(life, chunks)
+
+    def _activated(self, life: int, chunks: list[int]) -> None:
+        if life != self.life or self._disk.failed:
+            return
+        undo = self._disk.undo
+        new = [c for c in chunks if undo is not None and c not in undo.saved]
+        try:
+            if undo is None or not new:
+                self._saved(life, 0)
+            elif not undo.room_for(len(new)):
+                self._lose_fallback()
+                self._saved(life, 0)
+            else:
+                undo.save(_contents(self._disk, new), lambda error: self._saved(life, error))
+        except OSError as error:
+            self._disk.fail(error.errno or 5)
+
+    def _saved(self, life: int, error: int) -> None:
+        if life != self.life:
+            return
+        try:
+            if error:
+                self._lose_fallback()
+        except OSError as failed:
+            self._disk.fail(failed.errno or 5)
+            return
+        self._open()
+
+    def _lose_fallback(self) -> None:
+        self._disk.change(fallback=False)
+        self._disk.drop_undo()
+        self._report(FallbackLost())
+
+    def _open(self) -> None:
+        self.closed = False
+        self._opened()
+
+
+def _wanted(disk: MemberDisk, queue: Iterable[tuple[Frame, bytes]]) -> tuple[list[int], list[int]]:
     """Extents that are not active and chunks of all that waits, up to a bound: so one sync serves
     many."""
     extents: dict[int, None] = {}
@@ -41,7 +142,7 @@ def wanted(disk: MemberDisk, queue: Iterable[tuple[Frame, bytes]]) -> tuple[list
     return [extent for extent in extents if extent not in disk.activity.active], list(chunks)
 
 
-def contents(disk: MemberDisk, chunks: list[int]) -> dict[int, bytes]:
+def _contents(disk: MemberDisk, chunks: list[int]) -> dict[int, bytes]:
     """What they hold now. Raises OSError."""
     step, size = disk.geometry.chunk, disk.superblock.size
     return {

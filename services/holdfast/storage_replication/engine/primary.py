@@ -1,17 +1,16 @@
-"""A volume's primary: what the NBD server serves."""
+"""A volume's primary: what the NBD server serves. What is let in, and in which order."""
 
 import errno
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
 from holdfast.storage_replication.disk.member import MemberDisk
+from holdfast.storage_replication.engine.answers import Answers
 from holdfast.storage_replication.engine.frames import MAX_LENGTH, Frame
 from holdfast.storage_replication.engine.held import Held, all_done
+from holdfast.storage_replication.engine.links import Links
 from holdfast.storage_replication.engine.membership import Membership
-from holdfast.storage_replication.engine.pending import Pending
 from holdfast.storage_replication.engine.ports import DiskFailed, Ports, Settings
-from holdfast.storage_replication.engine.reads import Reads
 from holdfast.storage_replication.engine.stream import Stream
 from holdfast.storage_replication.engine.upkeep import Upkeep
 from holdfast.storage_replication.interfaces import Done, Extent, Link, ReadDone
@@ -26,13 +25,10 @@ class Primary:
         self.stream = Stream(disk, disk.superblock.epoch, ports, self._advance)
         self.members = Membership(self.stream, ports, settings, self._advance)
         self.counting = self.members.counting
+        self._links = Links(self.stream, self.members, ports, self._advance)
         self.upkeep = Upkeep(self.stream, self.members, ports, settings)
-        self.valid_until = 0.0
-        """End of the node's lease, in seconds of `Ports.now`: later, nothing is answered (V7)."""
-        self._pending = Pending()
+        self.answers = Answers(disk, self.counting, self.now, self.upkeep.latency)
         self._held = Held(settings.held)
-        self._flushes: deque[tuple[int, Done]] = deque()
-        self._reads = Reads(disk, self._pending, lambda: self.now() < self.valid_until)
         self._ended = 0
         self._advancing = False
         disk.on_failure = self._failed
@@ -47,11 +43,11 @@ class Primary:
         per_extent = self.disk.geometry.extent // self.disk.geometry.chunk
         for peer in self.members.peers.values():
             if peer.counts and peer.lag is None:
-                self._reads.suspect({chunk // per_extent for chunk in peer.dirty})
+                self.answers.reads.suspect({chunk // per_extent for chunk in peer.dirty})
 
     def renew(self, valid_until: float) -> None:
         """The node's lease lasts until then."""
-        self.valid_until = valid_until
+        self.answers.valid_until = valid_until
         self._advance()
 
     def tick(self) -> None:
@@ -61,16 +57,16 @@ class Primary:
 
     def link_up(self, member: str, link: Link) -> None:
         """A connection to a member is open."""
-        self.members.link_up(member, link)
+        self._links.up(member, link)
 
     def link_down(self, member: str, link: Link) -> None:
         """It is gone."""
-        self.members.link_down(member, link)
+        self._links.down(member, link)
 
     def frame_received(self, member: str, link: Link, frame: Frame, payload: bytes) -> None:
         """In the order of arrival."""
         if not self._ended:
-            self.members.received(member, link, frame, payload)
+            self._links.received(member, link, frame, payload)
 
     def write(self, offset: int, data: memoryview | bytes, fua: bool, done: Done) -> None:
         """As `Volume.write`."""
@@ -121,11 +117,11 @@ class Primary:
         elif length <= 0 or offset < 0 or offset + length > self.size:
             done(errno.EINVAL, b"")
         else:
-            self._reads.read(offset, length, done)
+            self.answers.reads.read(offset, length, done)
 
     def extents(self, offset: int, length: int) -> list[Extent]:
         """As `Volume.extents`. What is not settled yet is told as data."""
-        if self._reads.must_wait(offset, length):
+        if self.answers.reads.must_wait(offset, length):
             return [(length, False, False)]
         return self.disk.file.extents(offset, length)
 
@@ -144,8 +140,8 @@ class Primary:
         """Whether new writes must wait."""
         return (
             self.counting.blocked
-            or now >= self.valid_until
-            or self._pending.bytes > self._settings.window
+            or now >= self.answers.valid_until
+            or self.answers.pending.bytes > self._settings.window
             or (bool(self.counting.following) and self.counting.exceeded(now))
         )
 
@@ -192,7 +188,7 @@ class Primary:
         if not seq:
             done(self._ended or errno.EIO)
             return
-        self._pending.add(seq, offset, length, None if fua else done, began)
+        self.answers.pending.add(seq, offset, length, None if fua else done, began)
         if fua:
             self._flush(done)
         elif not self.counting.waited:
@@ -200,11 +196,9 @@ class Primary:
 
     def _flush(self, done: Done) -> None:
         seq = self.stream.seq + 1
-        self._flushes.append((seq, done))
+        self.answers.flushes.append((seq, done))
         self.stream.barrier()
         self._advance()
-
-    # Answering.
 
     def _advance(self) -> None:
         """Something has changed: answer whatever can be answered, let in whatever may come in."""
@@ -214,49 +208,12 @@ class Primary:
         try:
             moved = True
             while moved and not self._ended:
-                moved = self._acknowledge()
-                moved |= self._answer_flushes()
-                moved |= self._answer_reads()
+                moved = self.answers.acknowledge()
+                moved |= self.answers.answer_flushes()
+                moved |= self.answers.answer_reads()
                 moved |= self._release()
         finally:
             self._advancing = False
-
-    def _acknowledge(self) -> bool:
-        pending = self._pending
-        if not pending or self.counting.blocked:
-            return False
-        committed = self.counting.committed()
-        if pending.first() > committed:
-            return False
-        now = self.now()
-        moved = False
-        while pending and pending.first() <= committed:
-            # Asked each time: whoever is told may do anything, and the lease may end meanwhile.
-            if self.counting.blocked or now >= self.valid_until:
-                break
-            _, _, _, done, began = pending.pop()
-            moved = True
-            if done is not None:
-                self.upkeep.latency(now - began)
-                done(0)
-                now = self.now()
-        return moved
-
-    def _answer_flushes(self) -> bool:
-        moved = False
-        while (
-            self._flushes
-            and self._flushes[0][0] <= self.counting.flushed()
-            and self.now() < self.valid_until
-        ):
-            self._flushes.popleft()[1](0)
-            moved = True
-        return moved
-
-    def _answer_reads(self) -> bool:
-        if not self.counting.blocked:
-            self._reads.trust()
-        return self._reads.answer()
 
     def _release(self) -> bool:
         moved = False
@@ -279,13 +236,6 @@ class Primary:
     def _end(self, error: int) -> None:
         """Everybody who waits is told."""
         self._ended = self._ended or error
-        flushes, self._flushes = self._flushes, deque()
-        while self._pending:
-            done = self._pending.pop()[3]
-            if done is not None:
-                done(error)
+        self.answers.end(error)
         self._held.end(error)
-        for _, flushed in flushes:
-            flushed(error)
-        self._reads.end(error)
         self.disk.activity.abandon()

@@ -10,12 +10,13 @@ from collections.abc import Callable
 import msgspec
 
 from holdfast.storage_replication.disk.member import MemberDisk
-from holdfast.storage_replication.engine import accepting, preparing
+from holdfast.storage_replication.engine import accepting
 from holdfast.storage_replication.engine.digests import digests
 from holdfast.storage_replication.engine.frames import IN_PLACE, PUNCH, Frame, Kind, encode
 from holdfast.storage_replication.engine.handshake import pack_active
 from holdfast.storage_replication.engine.messages import Refusal, Welcome
-from holdfast.storage_replication.engine.ports import DiskFailed, Event, FallbackLost
+from holdfast.storage_replication.engine.ports import DiskFailed, Event
+from holdfast.storage_replication.engine.preparing import Gate, prepared
 from holdfast.storage_replication.interfaces import Link
 
 MAX_QUEUE = 256 << 20
@@ -34,11 +35,9 @@ class Replica:
         self._report, self._enlarge = report, enlarge
         self._link: Link | None = None
         self._begun = False
-        self._life = 0
-        """Rises with each primary that is accepted; what began in an earlier one is void."""
         self._queue: deque[tuple[Frame, bytes]] = deque()
         self._queued = 0
-        self._gated = False
+        self._gate = Gate(disk, report, self._opened)
         self._applied = self._told = 0
         disk.on_failure = self._failed
 
@@ -63,10 +62,10 @@ class Replica:
         elif frame.kind is Kind.PING:
             # At once: a disk that is slow for a while is no reason to be taken for dead.
             self._send(Kind.PONG, frame.sequence)
-        elif self._gated or not self._ready(frame):
+        elif self._gate.closed or not self._ready(frame):
             self._queue.append((frame, bytes(payload)))
             self._queued += len(payload)
-            if not self._gated:
+            if not self._gate.closed:
                 self._run()
         else:
             self._take(frame, payload)
@@ -114,10 +113,10 @@ class Replica:
         self._send(Kind.WELCOME, 0, payload=msgspec.msgpack.encode(welcome))
 
     def _drop(self) -> None:
-        self._life += 1
+        self._gate.reset()
         self._queue.clear()
         self._queued = 0
-        self._gated = self._begun = False
+        self._begun = False
         self._applied = self._told = 0
         link, self._link = self._link, None
         if link is not None:
@@ -140,18 +139,18 @@ class Replica:
     def _run(self) -> None:
         """Take frames until there are none, or one has to wait."""
         queue = self._queue
-        while queue and not self._gated and not self.disk.failed:
+        while queue and not self._gate.closed and not self.disk.failed:
             frame, payload = queue[0]
             if self._ready(frame):
                 queue.popleft()
                 self._queued -= len(payload)
                 self._take(frame, payload)
             else:
-                self._prepare()
+                self._gate.prepare(queue)
 
     def _ready(self, frame: Frame) -> bool:
         changes = frame.kind is Kind.WRITE or frame.kind is Kind.ZERO
-        return not changes or preparing.prepared(self.disk, frame)
+        return not changes or prepared(self.disk, frame)
 
     def _take(self, frame: Frame, payload: bytes | memoryview) -> None:
         try:
@@ -170,7 +169,7 @@ class Replica:
                 self._touch(frame)
             case Kind.FLUSH:
                 self._applied = max(self._applied, frame.sequence)
-                life = self._life
+                life = self._gate.life
                 file.sync(lambda error: self._flushed(life, frame.sequence, error))
             case Kind.HASH:
                 found = digests(file.pread(frame.offset, frame.length), self.disk.geometry.block)
@@ -179,9 +178,10 @@ class Replica:
                     flags=frame.flags,
                 )  # fmt: skip
             case Kind.BEGIN:
-                self._begin(bool(frame.flags & IN_PLACE))
+                self._begun = True
+                self._gate.begin(bool(frame.flags & IN_PLACE))
             case Kind.SETTLED:
-                self._settled(frame.sequence)
+                self._gate.settled(frame.sequence)
             case Kind.CLEAN:
                 self.disk.activity.clean(frame.sequence)
             case Kind.RESIZE:
@@ -198,87 +198,12 @@ class Replica:
     def _flushed(self, life: int, seq: int, error: int) -> None:
         if error:
             self.disk.fail(error)
-        elif life == self._life:
+        elif life == self._gate.life:
             self._told = max(self._told, seq)
             self._send(Kind.FLUSHED, seq)
 
-    def _begin(self, in_place: bool) -> None:
-        disk = self.disk
-        self._begun = True
-        if in_place:
-            # The record counts on us: a resync that was under way is complete.
-            disk.change(resyncing=False, fallback=False)
-            disk.drop_undo()
-        elif not disk.superblock.resyncing:
-            # What we may go back to must itself survive a power loss.
-            self._gated = True
-            life = self._life
-            disk.file.sync(lambda error: self._consistent(life, error))
-
-    def _consistent(self, life: int, error: int) -> None:
-        disk = self.disk
-        if error:
-            disk.fail(error)
-        elif life == self._life and not disk.failed:
-            try:
-                disk.drop_undo()
-                disk.change(resyncing=True, fallback=True, resyncs=disk.superblock.resyncs + 1)
-                disk.open_undo()
-            except OSError as failed:
-                disk.fail(failed.errno or 5)
-                return
-            self._gated = False
-            self._run()
-            self.acknowledge()
-
-    def _settled(self, seq: int) -> None:
-        self.disk.change(resyncing=False, fallback=False, intact=True)
-        self.disk.drop_undo()
-        self.disk.activity.settle(seq)
-
-    # What must be durable first.
-
-    def _prepare(self) -> None:
-        self._gated = True
-        life = self._life
-        extents, chunks = preparing.wanted(self.disk, self._queue)
-        if extents:
-            self.disk.activity.activate(extents, lambda: self._activated(life, chunks))
-        else:
-            self._activated(life, chunks)
-
-    def _activated(self, life: int, chunks: list[int]) -> None:
-        if life != self._life or self.disk.failed:
-            return
-        undo = self.disk.undo
-        new = [c for c in chunks if undo is not None and c not in undo.saved]
-        try:
-            if undo is None or not new:
-                self._open_gate(life, 0)
-            elif not undo.room_for(len(new)):
-                self._lose_fallback()
-                self._open_gate(life, 0)
-            else:
-                old = preparing.contents(self.disk, new)
-                undo.save(old, lambda error: self._open_gate(life, error))
-        except OSError as error:
-            self.disk.fail(error.errno or 5)
-
-    def _lose_fallback(self) -> None:
-        self.disk.change(fallback=False)
-        self.disk.drop_undo()
-        self._report(FallbackLost())
-
-    def _open_gate(self, life: int, error: int) -> None:
-        if life != self._life:
-            return
-        try:
-            if error:
-                self._lose_fallback()
-        except OSError as failed:
-            self.disk.fail(failed.errno or 5)
-            return
-        self._gated = False
+    def _opened(self) -> None:
+        """What the frames waited for is durable."""
         self._run()
         self.acknowledge()
 
