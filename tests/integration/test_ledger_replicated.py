@@ -5,7 +5,8 @@ from pathlib import Path
 
 from holdfast.ledger.client import LedgerClient
 from tests.support.ledgers import ledger
-from tests.support.replicated import MIB, Node, Volume, running
+from tests.support.replicated import MIB, Volume, running
+from tests.support.replicated_member import Node
 
 PATIENCE = 30.0
 

@@ -22,8 +22,8 @@ from holdfast.console.launcher.local_place import LocalPlace
 from holdfast.console.launcher.session import Session
 from holdfast.fence_host.processes import living_members
 from holdfast.ledger.client import LedgerClient
-from tests.network.lab import Lab, inside
 from tests.support.cluster import HOSTS, RunningCluster, _well, eventually
+from tests.support.lab import Lab, inside
 from tests.support.ledger_file import ledger_file
 
 WITNESS = "witness"
@@ -55,8 +55,11 @@ class LabPlace(LocalPlace):
 class LabCluster(LocalCluster):
     """Its addresses are those of the lab. It is asked through the witness, which outlives most."""
 
-    def __init__(self, config: Path, state: Path, lab: Lab, on_report: Callable[[str], None]):
+    def __init__(
+        self, config: Path, state: Path, lab: Lab, on_report: Callable[[str], None], *, tls: bool
+    ) -> None:
         super().__init__(config, state, on_report=on_report)
+        self._tls = tls
         self.lab_places: dict[str, LabPlace] = {}
         for name in self.places:
             place = LabPlace(
@@ -71,7 +74,7 @@ class LabCluster(LocalCluster):
 
     async def start(self) -> None:
         """Start every place."""
-        credentials.initialise(self.cluster, self.secrets, tls=False)
+        credentials.initialise(self.cluster, self.secrets, tls=self._tls)
         here = Here(config=str(self.config), secrets=str(self.secrets))
         write(self.state / CLUSTER_FILE, msgspec.json.encode(here))
         await self._start_places()
@@ -94,28 +97,36 @@ class NetworkCluster(RunningCluster):
     `shared`: both hosts write to one journal; else each has one of its own.
     """
 
+    tls = False
+
     def __init__(self, folder: Path, lab: Lab, *, fenced: bool, shared: bool = True) -> None:
-        self.lab = lab
+        self.lab, self.folder = lab, folder
         self.data = folder / "storage"
+        self.journal = str(self.data)
+        """What an argument of the ledger's process begins with."""
         for name in HOSTS:
             (self.data / name).mkdir(parents=True)
         state = folder / "state"
         devices = [_DEVICE.format(name=name, run_dir=state / "places") for name in HOSTS]
         config = folder / "cluster.toml"
-        config.write_text(
-            ledger_file(
-                "lab",
-                places={name: _addresses(lab, name) for name in PLACES},
-                data=self.data,
-                port=PORT,
-                journal="" if shared else f"{self.data}/{{node}}",
-                networks=lab.networks[1:],
-                devices=devices if fenced else (),
-            )
+        text = ledger_file(
+            "lab",
+            places={name: _addresses(lab, name) for name in PLACES},
+            data=self.data,
+            port=PORT,
+            journal="" if shared else f"{self.data}/{{node}}",
+            networks=lab.networks[1:],
+            devices=devices if fenced else (),
         )
+        config.write_text(self.edited(text))
         self.urls = {name: f"http://{lab.address(name)}:{PORT}" for name in HOSTS}
         self.reports: list[str] = []
-        self.local = self.network = LabCluster(config, state, lab, self.reports.append)
+        made = LabCluster(config, state, lab, self.reports.append, tls=self.tls)
+        self.local = self.network = made
+
+    def edited(self, text: str) -> str:
+        """The cluster file, as it shall be."""
+        return text
 
     async def stop(self) -> None:
         """Heal and thaw, then stop everything."""

@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 
 from tests.network.cluster import NetworkCluster
-from tests.network.lab import LAN, SAN
 from tests.network.running import lab_cluster
 from tests.network.scenario import OUTCOMES, Outcome
 from tests.network.soak import RUNS_SEEN, told
+from tests.support.lab import LAN, SAN
 
 _SEEN: list[Outcome] = []
 """Outcomes of all tests; those that ran in other processes came with their reports."""

@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.network.cluster import PLACES, NetworkCluster
-from tests.network.lab import LAN, Lab, inside, unusable
 from tests.support.cluster_fixture import running
+from tests.support.lab import LAN, Lab, inside, missing
 
 
 @contextlib.asynccontextmanager
@@ -20,17 +19,16 @@ async def lab_cluster(
     fenced: bool,
     shared: bool = True,
     networks: Sequence[str] = (LAN,),
+    kind: type[NetworkCluster] = NetworkCluster,
 ) -> AsyncIterator[NetworkCluster]:
     """Started in a lab of its own; skips where none can be made, except in CI, where it fails."""
-    if reason := unusable():
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
+    if reason := missing():
         pytest.skip(reason)
     folder = factory.mktemp("lab")
     # The test itself is the observer: whatever it opens is opened there.
     with Lab.make(PLACES, networks) as lab, inside(lab.observer), ThreadPoolExecutor() as threads:
         # A thread stays in the namespace in which it was born: those of another lab will not do.
         asyncio.get_running_loop().set_default_executor(threads)
-        made = NetworkCluster(folder, lab, fenced=fenced, shared=shared)
+        made = kind(folder, lab, fenced=fenced, shared=shared)
         async with running(made):
             yield made

@@ -120,7 +120,7 @@ async def scenario(
 
 def next_file(cluster: NetworkCluster) -> Path:
     """Where the observer writes next."""
-    return cluster.data.parent / f"probe-{next(_numbers)}.jsonl"
+    return cluster.folder / f"probe-{next(_numbers)}.jsonl"
 
 
 def read(file: Path) -> list[Sample]:
@@ -161,7 +161,7 @@ def _judge(scene: Scene, name: str, expect: int | range, outage: float) -> None:
 def probing(cluster: NetworkCluster, file: Path) -> Iterator[None]:
     """Observe from outside meanwhile."""
     hosts = [f"{host}={url},{cluster.lab.inode(host)}" for host, url in cluster.urls.items()]
-    argv = [sys.executable, "-m", "tests.network.probe", "--data", str(cluster.data)]
+    argv = [sys.executable, "-m", "tests.network.probe", "--data", cluster.journal]
     probe = subprocess.Popen([*argv, "--out", str(file), *hosts])
     try:
         yield

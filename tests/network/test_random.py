@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from holdfast.ledger.client import LedgerClient
-from tests.network.lab import LAN, SAN
 from tests.network.running import lab_cluster
 from tests.network.scenario import SETTLE, WRITES, both_seen, next_file, probing
 from tests.network.soak import RUNS_SEEN, Soak, write
+from tests.support.lab import LAN, SAN
 from tests.support.waiting import until
 
 RUNS = int(os.environ.get("NETWORK_RUNS", "0"))

@@ -14,10 +14,10 @@ from holdfast.events.fields import path_probe
 from holdfast.timing import PROFILES
 from holdfast.wire import Begun, GroupRequest, Refused
 from tests.network.cluster import PLACES, NetworkCluster
-from tests.network.lab import LAN, SAN
 from tests.network.scenario import Scene, scenario
 from tests.support.cluster import GROUP, HOSTS, eventually
 from tests.support.follower import event
+from tests.support.lab import LAN, SAN
 
 pytestmark = [
     pytest.mark.network,

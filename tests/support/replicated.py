@@ -3,17 +3,12 @@
 The record is a compare-and-set register in memory: what `ha_volumes` is to a real service.
 """
 
-import contextlib
 import itertools
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,173 +20,19 @@ from holdfast.storage_replication.control import (
     Bounds,
     Demote,
     Done,
-    Failed,
-    Happened,
     Lease,
-    Message,
-    Order,
     Promote,
-    State,
 )
+from tests.support.lab import Lab
 from tests.support.nbd_client import Client
+from tests.support.replicated_member import DEADLINE, Node
+from tests.support.volume_record import Record
 
 MIB = 1 << 20
-DEADLINE = 30.0
 LEASE = 2.0
 RENEW = 0.25
-COMMAND = (sys.executable, "-m", "holdfast.storage_replication.data_path")
 
 T = TypeVar("T")
-
-
-@dataclass
-class Record:
-    """`term` rises with every start of the primary's process: what an earlier one asked is void."""
-
-    epoch: int = 0
-    primary: str = ""
-    in_sync: set[str] = field(default_factory=set)
-    following: set[str] = field(default_factory=set)
-    before: set[str] = field(default_factory=set)
-    """On whom the record counted that was replaced, if it counted on the primary."""
-    term: int = 0
-
-
-class Node:
-    """One member: its process, and the connection of its service."""
-
-    def __init__(self, volume: "Volume", name: str) -> None:
-        self.volume, self.name = volume, name
-        self.folder = volume.folder / name
-        self.folder.mkdir()
-        self.file = self.folder / "volume.raw"
-        self.nbd = self.folder / "nbd.sock"
-        self.log = self.folder / "data_path.log"
-        self.port = 0
-        self.state: State | None = None
-        self.events: list[Happened] = []
-        self.replies: dict[int, Done | Failed] = {}
-        self.process: subprocess.Popen[str] | None = None
-        self.lost = False
-        """The data path has closed the connection."""
-        self.term = -1
-        """Of the record, when this process was promoted."""
-        self._socket: socket.socket | None = None
-        self._sending = threading.Lock()
-
-    @property
-    def alive(self) -> bool:
-        return self.process is not None
-
-    def launch(self, *arguments: str) -> None:
-        """Returns when it listens and its service is connected."""
-        volume = self.volume
-        given = (
-            *("--volume", "v1", "--file", self.file, "--folder", self.folder, "--unix", self.nbd),
-            *("--member", self.name, "--uuid", "7f3c", "--size", volume.size),
-            *("--listen", f"127.0.0.1:{self.port}"),
-        )
-        command = [*COMMAND, *map(str, given), *volume.arguments(self.name), *arguments]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert self.process.stdout is not None
-        said = self.process.stdout.readline()
-        assert said.startswith("volume v1: member at port "), self.log.read_text()
-        self.port = int(said.split()[-1])
-        self.attach()
-
-    def attach(self) -> None:
-        """The service connects, anew if it was."""
-        self.detach()
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(DEADLINE)
-        sock.connect(str(self.folder / control.SOCKET))
-        sock.settimeout(None)
-        self._socket, self.state, self.lost = sock, None, False
-        threading.Thread(target=self._read, args=(sock,), daemon=True).start()
-
-    def detach(self) -> None:
-        """The service goes away."""
-        sock, self._socket = self._socket, None
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """To the process."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def end(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """The exit code."""
-        process, self.process = self.process, None
-        if process is None:
-            return 0
-        process.send_signal(how)
-        if how is signal.SIGKILL:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
-        code = process.wait(DEADLINE)
-        assert process.stdout is not None
-        process.stdout.close()
-        self.detach()
-        return code
-
-    def say(self, message: Message) -> None:
-        """Lost if nobody is there, as on a real socket."""
-        self.send(control.encode(message))
-
-    def send(self, line: bytes) -> None:
-        """As it is."""
-        sock = self._socket
-        if sock is None:
-            return
-        with self._sending, contextlib.suppress(OSError):
-            sock.sendall(line)
-
-    def order(self, order: Order) -> Done | Failed:
-        """Waits for the answer."""
-        self.say(order)
-        what = f"{type(order).__name__} to {self.name}"
-        self.volume.until(lambda: order.id in self.replies, what)
-        return self.replies.pop(order.id)
-
-    def done(self, order: Order) -> Done:
-        """It must succeed."""
-        reply = self.order(order)
-        assert isinstance(reply, Done), reply
-        return reply
-
-    def happened(self, kind: type[T]) -> list[T]:
-        """Events of that kind so far."""
-        return [event.what for event in self.events if isinstance(event.what, kind)]
-
-    def soon(self, kind: type[T]) -> list[T]:
-        """The same, waiting for the first: an event comes on its own way, after the reply."""
-        return self.volume.until(lambda: self.happened(kind), f"{kind.__name__} of {self.name}")
-
-    def _read(self, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError), sock.makefile("rb") as lines:
-            for line in lines:
-                message = control.from_data_path(line)
-                with self.volume.changed:
-                    self._take(message)
-                    self.volume.changed.notify_all()
-        with self.volume.changed:
-            self.lost = True
-            self.volume.changed.notify_all()
-
-    def _take(self, message: control.FromDataPath) -> None:
-        match message:
-            case State():
-                self.state = message
-            case Happened():
-                self.events.append(message)
-            case Ask():
-                self.volume.asked(self, message)
-            case Done() | Failed():
-                self.replies[message.id] = message
 
 
 class Volume:
@@ -206,14 +47,18 @@ class Volume:
         asynchronous: tuple[str, ...] = (),
         bounds: Bounds | None = None,
         secrets: Path | None = None,
+        lab: Lab | None = None,
     ) -> None:
-        self.folder, self.size, self.secrets = folder, size, secrets
+        """In a lab each member has its network namespace, and `secrets` are needed."""
+        self.folder, self.size, self.secrets, self.lab = folder, size, secrets, lab
         self.bounds = bounds or Bounds()
         self.asynchronous = set(asynchronous)
         self.changed = threading.Condition()
         self.record = Record()
         self.obeys = "yes"
         """What the service does when asked: `yes`, `refuses`, or `silent`."""
+        self.deaf: set[str] = set()
+        """Whose services hear nobody: they change no record and get no lease."""
         self.renewing = True
         self.lease: dict[str, float] = {}
         """Until when each was told that its lease lasts."""
@@ -268,7 +113,7 @@ class Volume:
         counting = self.record.in_sync | self.record.following
         return {
             n.name: control.Member(
-                host="127.0.0.1",
+                host=n.host,
                 port=n.port,
                 counts=n.name in counting,
                 asynchronous=n.name in self.asynchronous,
@@ -368,25 +213,18 @@ class Volume:
 
     def asked(self, node: Node, ask: Ask) -> None:
         """Under the lock."""
-        if self.obeys == "silent":
+        if self.obeys == "silent" or node.name in self.deaf:
             return
-        record = self.record
-        agreed = (
-            self.obeys == "yes"
-            and (record.primary, record.epoch, record.term) == (node.name, ask.epoch, node.term)
-        )  # fmt: skip
-        if agreed:
-            kept = record.following if ask.asynchronous else record.in_sync
-            (kept.add if ask.change == "take_in" else kept.discard)(ask.member)
+        agreed = self.obeys == "yes" and self.record.change(ask, node.name, node.term)
         reason = "" if agreed else "the record cannot be changed"
         node.say(Answer(ask=ask.ask, agreed=agreed, reason=reason))
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW):
             with self.changed:
-                if not self.renewing or not self.record.primary:
-                    continue
                 name, epoch = self.record.primary, self.record.epoch
+                if not self.renewing or not name or name in self.deaf:
+                    continue
                 valid_until = self.lease[name] = clock.monotonic() + LEASE
             self.nodes[name].say(Lease(epoch=epoch, valid_until=valid_until))
 

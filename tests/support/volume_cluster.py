@@ -3,15 +3,42 @@
 import contextlib
 import json
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from holdfast.clock import wall_time
 from holdfast.console.demo.processes import run
-from tests.support.cluster import RunningCluster
+from tests.support.cluster import HOSTS, RunningCluster
 from tests.support.nats import free_ports
 
 VOLUME = "ledger"
+
+
+def on_a_volume(
+    text: str,
+    folder: Path,
+    ports: Iterable[int],
+    *,
+    size: str = "64MiB",
+    mode: str = "sync",
+    member_timeout: float = 1.5,
+    network: str = "",
+) -> str:
+    """A cluster file whose ledger keeps its journal on a volume, with a copy on each host."""
+    parts = [f'[volumes.ledger]\ndriver = "replicated"\nsize = "{size}"\nmode = "{mode}"']
+    parts.append(f"member_timeout = {member_timeout}\n")
+    for node, port in zip(HOSTS, ports, strict=True):
+        parts.append(
+            f"[volumes.ledger.members.{node}]\n"
+            f'path = "{folder}/{node}.raw"\nport = {port}\nsocket = "{folder}/{node}.nbd"'
+            + (f'\nnetwork = "{network}"\n' if network else "\n")
+        )
+    begin, end = text.index("[volumes.ledger]"), text.index("[groups.ledger]")
+    text = text[:begin] + "\n".join(parts) + "\n" + text[end:]
+    device = f'"--nbd", "unix:{folder}/{{node}}.nbd?export={VOLUME}"'
+    return re.sub(r'"--data",\s*"[^"]*"', device, text)
 
 
 class VolumeCluster(RunningCluster):
@@ -22,23 +49,12 @@ class VolumeCluster(RunningCluster):
     ) -> None:
         super().__init__(folder)
         config = folder / "cluster.toml"
-        text = config.read_text()
-        begin, end = text.index("[volumes.ledger]"), text.index("[groups.ledger]")
-        text = text[:begin] + self._volume(folder, size, mode, member_timeout) + text[end:]
-        device = f"unix:{folder}/{{node}}.nbd?export={VOLUME}"
-        config.write_text(text.replace(f'"--data", "{self.data}"', f'"--nbd", "{device}"'))
+        text = on_a_volume(
+            config.read_text(), folder, free_ports(2), size=size, mode=mode,
+            member_timeout=member_timeout,
+        )  # fmt: skip
+        config.write_text(text)
         self.folder = folder
-
-    def _volume(self, folder: Path, size: str, mode: str, member_timeout: float) -> str:
-        ports = free_ports(2)
-        parts = [f'[volumes.ledger]\ndriver = "replicated"\nsize = "{size}"\nmode = "{mode}"']
-        parts.append(f"member_timeout = {member_timeout}\n")
-        for node, port in zip(("alpha", "beta"), ports, strict=True):
-            parts.append(
-                f"[volumes.ledger.members.{node}]\n"
-                f'path = "{folder}/{node}.raw"\nport = {port}\nsocket = "{folder}/{node}.nbd"\n'
-            )
-        return "\n".join(parts) + "\n"
 
     async def healthy(self) -> None:
         """The volume exists, too: the first time it has to be made."""

@@ -1,4 +1,4 @@
-"""A volume, served."""
+"""A volume, served; and what runs under random faults were like."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,3 +17,13 @@ def served(tmp_path: Path) -> Iterator[DataPath]:
     with running(path, "--tcp", "127.0.0.1:0"):
         yield path
     assert "Traceback" not in path.log.read_text()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line per run: its faults, and what clients saw."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    lines = [text for one in reports for name, text in one.user_properties if name == "run"]
+    if lines:
+        terminalreporter.section("blocks as registers under faults")
+        for line in lines:
+            terminalreporter.line(str(line))

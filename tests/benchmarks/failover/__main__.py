@@ -16,7 +16,7 @@ from tests.benchmarks.failover.report import page
 from tests.benchmarks.failover.results import Measurement
 from tests.benchmarks.failover.runner import measure
 from tests.benchmarks.machine import facts
-from tests.network.lab import unusable
+from tests.support.lab import unusable
 
 DATA, PAGE = "failover.json", "failover.md"
 INTERRUPTED = 130

@@ -16,7 +16,7 @@ from holdfast.clock import monotonic
 from tests.benchmarks.failover.node.machine import Node
 from tests.benchmarks.failover.node.power import PowerSwitch
 from tests.benchmarks.failover.results import APPLICATION, HOST, Mark
-from tests.network.lab import Lab
+from tests.support.lab import Lab
 
 HOSTS = ("alpha", "beta")
 WITNESS = "witness"

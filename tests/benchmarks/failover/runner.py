@@ -11,7 +11,7 @@ from holdfast.clock import monotonic
 from tests.benchmarks.failover.contestant import NODES, Contestant, Maker
 from tests.benchmarks.failover.probe import Answer, Probe
 from tests.benchmarks.failover.results import HOST, Result, Run, delays, pause, split
-from tests.network.lab import Lab, inside
+from tests.support.lab import Lab, inside
 
 POLLING = 10.0
 """Seconds: no contestant polls less often by default. Its intervals begin with the service."""

@@ -23,8 +23,8 @@ from tests.benchmarks.failover.contestants.holdfast_marks import marks
 from tests.benchmarks.failover.node.machine import HERE
 from tests.benchmarks.failover.results import Mark
 from tests.benchmarks.failover.times import wall_minus_monotonic
-from tests.network.lab import Lab
 from tests.support.follower import Follower
+from tests.support.lab import Lab
 from tests.support.ledger_file import ledger_file
 
 ASK = 1.0

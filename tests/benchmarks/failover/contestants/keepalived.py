@@ -15,7 +15,7 @@ from tests.benchmarks.failover.contestant import HOSTS, PORT, OnNodes, eventuall
 from tests.benchmarks.failover.packages import installed
 from tests.benchmarks.failover.results import HOST, Mark
 from tests.benchmarks.failover.times import wall_minus_monotonic
-from tests.network.lab import OUT, Lab
+from tests.support.lab import OUT, Lab
 
 ADDRESS = f"{OUT}.100"
 INTERFACE = "out"

@@ -11,7 +11,7 @@ from tests.benchmarks.failover.node.machine import HERE
 from tests.benchmarks.failover.packages import installed
 from tests.benchmarks.failover.results import Mark
 from tests.benchmarks.failover.times import now, wall_minus_monotonic
-from tests.network.lab import Lab
+from tests.support.lab import Lab
 
 LOGGED_WITHIN = 30.0
 _COROSYNC = """\

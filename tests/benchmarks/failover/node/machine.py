@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.network.lab import Lab, inside
+from tests.support.lab import Lab, inside
 
 HERE = Path(__file__).parent
 ENDED_WITHIN = 20.0

@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 LAN, SAN = "lan", "san"
 NETS = {LAN: "10.77.0", SAN: "10.79.0"}
 OUT = "10.78.0"
@@ -68,6 +70,14 @@ def unusable() -> str:
         return f"no network namespace can be made: {made.stderr.strip()}"
     _run("ip", "netns", "del", name)
     return ""
+
+
+def missing() -> str:
+    """The same for a test; in CI, which has what it takes, that is a failure."""
+    reason = unusable()
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    return reason
 
 
 @contextlib.contextmanager
@@ -147,6 +157,19 @@ class Lab:
     def deafen(self, place: str, network: str | None = None) -> None:
         """It hears nobody; the others hear it. On one network, or on all."""
         self._drop(*(f'oifname "{port}"' for port in self._ports(place, network)))
+
+    def sever(self, source: str, target: str) -> None:
+        """What the one sends does not reach the other, on any network; others hear it."""
+        self._drop(
+            *(
+                f'iifname "{_port(source, one)}" oifname "{_port(target, one)}"'
+                for one in self.networks
+            )
+        )
+
+    def block(self, port: int) -> None:
+        """Nothing over TCP to or from this port, on any network."""
+        self._drop(f"tcp dport {port}", f"tcp sport {port}")
 
     def cut(self, network: str) -> None:
         """This network forwards nothing at all."""
