@@ -10,7 +10,7 @@ from holdfast.config.model import ClusterFile, VolumeResource
 from holdfast.config.volume_check import replicated
 from holdfast.console.ask import status_where
 from holdfast.console.status import ask
-from holdfast.console.volume import NotThere, tell
+from holdfast.console.volume_ask import NotThere, tell
 from holdfast.console.volume_view import size
 from holdfast.wire import StatusReply
 from holdfast.wire.volumes import AcceptLoss, MemberPulse, VolumeStatus

@@ -1,6 +1,5 @@
 """`holdfast volume`: an operator's word about replicated volumes."""
 
-import asyncio
 import getpass
 from typing import Literal
 
@@ -8,17 +7,13 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from holdfast import subjects
-from holdfast.bus import Bus, BusError, BusUnavailable
-from holdfast.clock import monotonic
+from holdfast.bus import Bus
 from holdfast.config.volume_check import replicated
 from holdfast.config.volumes import ReplicatedVolume
 from holdfast.console import volume_view
 from holdfast.console.ask import status_where
-from holdfast.console.connection import Unreachable
-from holdfast.console.status import ask
+from holdfast.console.volume_ask import NotThere, serving, statuses, tell, unknown
 from holdfast.console.whereabouts import HERE, Which
-from holdfast.errors import HoldfastError
 from holdfast.wire import StatusReply
 from holdfast.wire.volumes import (
     ChangeMember,
@@ -26,19 +21,8 @@ from holdfast.wire.volumes import (
     FallBackVolume,
     ResizeVolume,
     VerifyVolume,
-    VolumeAnswer,
     VolumeRequest,
-    VolumeStatus,
 )
-
-ASK_TIMEOUT = 60.0
-DELIVER_WITHIN = 15.0
-"""Seconds: a cluster that has just been started may need them."""
-POLL = 0.3
-
-
-class NotThere(HoldfastError):
-    """The cluster has no such volume, or nobody serves it."""
 
 
 async def show(volume: str | None = None, /, *, json: bool = False, which: Which = HERE) -> int:
@@ -54,11 +38,11 @@ async def show(volume: str | None = None, /, *, json: bool = False, which: Which
     console = Console(highlight=False)
     bus = await which.connect()
     try:
-        found = await _statuses(bus, volume)
+        found = await statuses(bus, volume)
     finally:
         await bus.close()
     if volume is not None and not found:
-        raise _unknown(volume)
+        raise unknown(volume)
     if json:
         console.out(msgspec.json.encode(found).decode())
     else:
@@ -180,27 +164,6 @@ async def fallback(volume: str, node: str, /, *, which: Which = HERE) -> int:
         await bus.close()
 
 
-async def tell(bus: Bus, node: str, request: VolumeRequest) -> VolumeAnswer:
-    """Ask a node's storage service. Raises Unreachable."""
-    deadline = monotonic() + DELIVER_WITHIN
-    try:
-        while True:
-            try:
-                return await bus.request(
-                    subjects.storage_admin(node), request, VolumeAnswer, timeout=ASK_TIMEOUT
-                )
-            except BusUnavailable:  # nobody has it, so it may be sent again
-                if monotonic() > deadline:
-                    raise
-                await asyncio.sleep(POLL)
-    except BusError as error:
-        raise Unreachable(
-            f"the storage service of {node} did not answer: {error.problem}",
-            place=error.place,
-            cure=f"does it run on {node}, with a cluster file that names the volume?",
-        ) from error
-
-
 async def _carry_out(bus: Bus, node: str, request: VolumeRequest) -> int:
     console = Console(highlight=False, soft_wrap=True)
     answer = await tell(bus, node, request)
@@ -226,40 +189,12 @@ async def _ready(bus: Bus, volume: str, node: str, timeout: float) -> int:
     return 1
 
 
-async def _statuses(bus: Bus, volume: str | None) -> list[VolumeStatus]:
-    reply = await ask(bus)
-    return [status for status in reply.volumes if volume in (None, status.pulse.volume)]
-
-
 async def _primary(bus: Bus, volume: str) -> str:
     return (await serving(bus, volume)).node
-
-
-async def serving(bus: Bus, volume: str) -> VolumeStatus:
-    """What the volume's primary says. Raises NotThere, Unreachable."""
-    statuses = await _statuses(bus, volume)
-    primaries = [one for one in statuses if one.heard and one.pulse.role == "primary"]
-    if not primaries:
-        if not statuses:
-            raise _unknown(volume)
-        raise NotThere(
-            "no node serves it now",
-            place=f"volume {volume}",
-            cure="start its group: `holdfast start GROUP`",
-        )
-    return max(primaries, key=lambda one: one.pulse.epoch)
 
 
 def _configured(which: Which, volume: str) -> ReplicatedVolume:
     known = replicated(which.find().cluster)
     if volume not in known:
-        raise _unknown(volume)
+        raise unknown(volume)
     return known[volume]
-
-
-def _unknown(volume: str) -> NotThere:
-    return NotThere(
-        f"there is no replicated volume {volume}",
-        place="cluster file",
-        cure='`[volumes.<name>]` with `driver = "replicated"` describes one',
-    )

@@ -12,7 +12,7 @@ from rich.markup import escape
 from holdfast import unix_path
 from holdfast.console.attaching import device, file
 from holdfast.console.attaching.record import AttachError, Attachment, Shelf
-from holdfast.console.volume import serving
+from holdfast.console.volume_ask import serving
 from holdfast.console.whereabouts import HERE, Which
 from holdfast.wire.volumes import VolumeStatus
 
