@@ -31,10 +31,9 @@ from holdfast.paths import Paths
 from holdfast.rejects import Rejects
 from holdfast.spool import SpoolError
 from holdfast.state_folder import ALIVE, StateFolder
+from holdfast.stopping import end, unless_stopping, until_stopped
 from holdfast.timing import PROFILES, Timing
 
-CANCEL_AGAIN = 0.5
-CANCEL_TRIES = 10
 STOP_DEADLINE = 8.0
 FLUSH_DEADLINE = 2.0
 ALIVE_EVERY = 1.0
@@ -54,7 +53,6 @@ class Runtime:
         self.place = settings.place
         self.service = settings.service
         self.boot = clock.boot_id()
-        self.secrets = settings.secrets
         self.state = folder.path
         self.secrets = settings.secrets
         self.timing: Timing = PROFILES[cluster.cluster.profile]
@@ -118,7 +116,7 @@ class Runtime:
 
     async def cancel_tasks(self) -> None:
         """End everything spawned."""
-        await _end(*self._tasks)
+        await end(*self._tasks)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -161,14 +159,16 @@ async def _serve(
     try:
         if before_bus:
             rt.spawn(rt.bus.connect(), "connect")
-        if before_bus or await _unless_stopping(rt, rt.bus.connect(), "connect"):
+        if before_bus or await unless_stopping(rt.stopping, rt.bus.connect(), "connect"):
             try:
                 _announce(rt)
             except SpoolError as error:
                 # A service whose events find no room must still stop groups, and still vote.
                 _log.critical("the start of this service is not on record: %s", error)
             rt.spawn(_keep_alive_file(rt), "alive")
-            await _until_stopped(rt, main)
+            failure = await until_stopped(rt.stopping, _whole(main, rt), "main", STOP_DEADLINE)
+            if failure is not None:
+                rt.fail(failure)
             with contextlib.suppress(HoldfastError):
                 _say_stopped(rt)
             await rt.outbox.flush(FLUSH_DEADLINE)
@@ -186,51 +186,8 @@ async def _serve(
     return 1
 
 
-async def _unless_stopping(rt: Runtime, work: Coroutine[Any, Any, None], name: str) -> bool:
-    """Await `work` unless a stop is asked for first; whether it finished."""
-    task = asyncio.create_task(work, name=name)
-    stop = asyncio.create_task(rt.stopping.wait(), name="stopping")
-    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-    finished = task.done()
-    await _end(task, stop)
-    if finished:
-        task.result()
-    return finished
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks until they have ended.
-
-    Once may not do: a cancellation that meets the end of what asyncio.wait_for waits for is lost
-    in Python 3.11, and a loop that tries to connect then goes on trying.
-    """
-    pending = set(tasks)
-    for _ in range(CANCEL_TRIES):
-        for task in pending:
-            task.cancel()
-        if pending:
-            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
-    for task in pending:
-        _log.error("task %s does not end", task.get_name())
-
-
-async def _until_stopped(rt: Runtime, main: Main) -> None:
-    """Run main; when a stop is asked for, give it STOP_DEADLINE seconds."""
-
-    async def whole() -> None:
-        await main(rt)
-
-    task = asyncio.create_task(whole(), name="main")
-    stop = asyncio.create_task(rt.stopping.wait(), name="stopping")
-    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if not task.done():
-        await asyncio.wait({task}, timeout=STOP_DEADLINE)
-    if not task.done():
-        _log.warning("main did not end within %s s of the stop, cancelled", STOP_DEADLINE)
-        await _end(task)
-    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-        rt.fail(error)
+async def _whole(main: Main, rt: Runtime) -> None:
+    await main(rt)
 
 
 def _telemetry_of(cluster: ClusterFile, place: str, service: str) -> "Telemetry | None":
