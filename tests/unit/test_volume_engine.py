@@ -12,7 +12,6 @@ from holdfast.storage_replication.engine.ports import (
     MemberSilent,
     ResyncStarted,
 )
-from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.progress import Progress
 from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
 from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, adjust, learn
@@ -20,22 +19,7 @@ from holdfast.storage_replication.replicated import transitions
 from tests.simulation.volumes.disks import SECTOR
 from tests.simulation.volumes.reckoning import settle
 from tests.simulation.volumes.world import SIZE, World
-
-
-def quiet(seed: int = 1, members: int = 2) -> tuple[World, Primary]:
-    """A synchronous volume whose members are all in sync, with some data; no trouble."""
-    seed = next(
-        s for s in range(seed, 1000)
-        if len(World(s).machines) == members and not World(s).asynchronous
-    )  # fmt: skip
-    world = World(seed)
-    world.service.trouble = False
-    world.loop.run(3.0)
-    world.client.busy = False
-    settle(world)
-    leader = world.leader
-    assert leader is not None
-    return world, leader
+from tests.support.volume_world import quiet
 
 
 def verified(world: World) -> list[Differences]:

@@ -33,7 +33,7 @@ def add_member(
     def saved(error: int) -> None:
         if error:
             disk.fail(error)
-        elif primary.stream.maps_ready:
+        elif primary.stream.maps_ready and not primary.stream.ended:
             disk.change(maps=disk.superblock.maps | {name: disk.superblock.epoch})
         done(error)
 

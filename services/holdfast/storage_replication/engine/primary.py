@@ -52,16 +52,21 @@ class Primary:
 
     def tick(self) -> None:
         """About ten times a second."""
-        self.upkeep.tick()
-        self._advance()
+        if not self._ended:
+            self.upkeep.tick()
+            self._advance()
 
     def link_up(self, member: str, link: Link) -> None:
         """A connection to a member is open."""
-        self._links.up(member, link)
+        if self._ended:
+            link.close()
+        else:
+            self._links.up(member, link)
 
     def link_down(self, member: str, link: Link) -> None:
         """It is gone."""
-        self._links.down(member, link)
+        if not self._ended:
+            self._links.down(member, link)
 
     def frame_received(self, member: str, link: Link, frame: Frame, payload: bytes) -> None:
         """In the order of arrival."""
@@ -225,17 +230,19 @@ class Primary:
     def close(self) -> None:
         """Leave the role: nothing is answered any more but ESHUTDOWN."""
         self._end(errno.ESHUTDOWN)
-        for peer in self.members.peers.values():
-            if peer.link is not None:
-                peer.link.close()
 
     def _failed(self, error: int) -> None:
         self._ports.report(DiskFailed(error))
         self._end(errno.EIO)
 
     def _end(self, error: int) -> None:
-        """Everybody who waits is told."""
+        """Everybody who waits is told. From now on nobody is taken for lost, or let go of: after a
+        failure of the own disk, the others have what this one may not."""
         self._ended = self._ended or error
+        self.stream.ended = True
+        for peer in self.members.peers.values():
+            if peer.link is not None:
+                peer.link.close()
         self.answers.end(error)
         self._held.end(error)
         self.disk.activity.abandon()

@@ -108,7 +108,7 @@ def _keep_maps(primary: Primary) -> None:
         left -= 1
         if error:
             disk.fail(error)
-        elif left == 0 and not disk.failed:
+        elif left == 0 and not primary.stream.ended:
             ready()
 
     for bitmap in maps.values():

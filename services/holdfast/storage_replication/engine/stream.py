@@ -30,6 +30,8 @@ class Stream:
         self.maps_ready = False
         """Dirty maps are on disk and valid: only then may they replace the activity log."""
         self._cleaning = False
+        self.ended = False
+        """The role is over: what is still under way says nothing about whoever has the disk now."""
         self.flushing = 0
         """Of the last flush."""
         self.peers: dict[str, Peer] = {}
@@ -138,6 +140,7 @@ class Stream:
     def _synced(self, seq: int, error: int) -> None:
         if error:
             self.disk.fail(error)
+        if self.ended:
             return
         self.synced = max(self.synced, seq)
         self.relieve()
@@ -181,7 +184,7 @@ class Stream:
             left -= 1
             if error:
                 self.disk.fail(error)
-            elif left <= 0 and not self.disk.failed:
+            elif left <= 0 and not self.ended:
                 self._clean_up_to(target)
 
         if not waiting:
