@@ -33,6 +33,7 @@ class Links:
             self._members.lose(peer, "it connected anew")
         now = self._ports.now()
         peer.link, peer.heard_at, peer.pinged_at = link, now, now
+        peer.progress_at = now  # what it did not do while it was away is no stall
         peer.phase = Phase.GREETING
         self._stream.sort()
         handshake.hello(self._stream, peer)

@@ -41,6 +41,11 @@ class Resync:
         """Everything was compared, and what differed was sent."""
         return not self._open and self._dirty.next(self._cursor) is None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the member was asked for something that it has not told yet."""
+        return bool(self._open)
+
     def next(self, unlimited: bool) -> tuple[int, int] | None:
         """Offset and length of the next chunk to ask the member about, if one may be asked now."""
         if len(self._open) >= self._window or (self.budget <= 0 and not unlimited):

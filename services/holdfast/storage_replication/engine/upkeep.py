@@ -98,7 +98,7 @@ class Upkeep:
         if peer.phase is Phase.STREAMING or peer.settling:
             behind = peer.applied < stream.written or peer.flushed < stream.flushing
         else:
-            behind = peer.phase is Phase.RECONCILING
+            behind = resync is not None and resync.waiting
         done = (peer.applied, peer.flushed, 0 if resync is None else resync.progress.done)
         if not behind or done != peer.progress:
             peer.progress, peer.progress_at = done, now
