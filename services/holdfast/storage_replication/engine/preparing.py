@@ -7,6 +7,7 @@ BEGIN, which makes durable what it may go back to, until SETTLED.
 from collections.abc import Callable, Iterable
 
 from holdfast.storage_replication.disk.member import MemberDisk
+from holdfast.storage_replication.disk.undo import UndoLog
 from holdfast.storage_replication.engine.frames import Frame, Kind
 from holdfast.storage_replication.engine.ports import Event, FallbackLost
 
@@ -93,25 +94,26 @@ class Gate:
         new = [c for c in chunks if undo is not None and c not in undo.saved]
         try:
             if undo is None or not new:
-                self._saved(life, 0)
+                self._open()
             elif not undo.room_for(len(new)):
                 self._lose_fallback()
-                self._saved(life, 0)
+                self._open()
             else:
-                undo.save(_contents(self._disk, new), lambda error: self._saved(life, error))
+                old = _contents(self._disk, new)
+                undo.save(old, lambda error: self._saved(life, undo, error))
         except OSError as error:
             self._disk.fail(error.errno or 5)
 
-    def _saved(self, life: int, error: int) -> None:
-        if life != self.life:
-            return
+    def _saved(self, life: int, undo: UndoLog, error: int) -> None:
         try:
-            if error:
+            # Also in a later life: what this log has lost would be missing when going back.
+            if error and undo is self._disk.undo:
                 self._lose_fallback()
         except OSError as failed:
             self._disk.fail(failed.errno or 5)
             return
-        self._open()
+        if life == self.life:
+            self._open()
 
     def _lose_fallback(self) -> None:
         self._disk.change(fallback=False)

@@ -20,6 +20,9 @@ from holdfast.storage_replication.engine.preparing import Gate, prepared
 from holdfast.storage_replication.interfaces import Link
 
 MAX_QUEUE = 256 << 20
+"""Bytes of memory; more ends the connection."""
+_FRAME = 256
+"""Of one frame that waits, beside its payload."""
 
 
 class Replica:
@@ -64,7 +67,7 @@ class Replica:
             self._send(Kind.PONG, frame.sequence)
         elif self._gate.closed or not self._ready(frame):
             self._queue.append((frame, bytes(payload)))
-            self._queued += len(payload)
+            self._queued += _FRAME + len(payload)
             if not self._gate.closed:
                 self._run()
         else:
@@ -92,6 +95,8 @@ class Replica:
         try:
             reason = accepting.refusal(self.disk, frame.epoch, hello)
             if not reason and hello is not None:
+                # Before its epoch is stored: from then on nothing of an earlier one is applied.
+                self._drop()
                 reason = accepting.accept(self.disk, frame.epoch, hello, self._enlarge)
         except OSError as error:
             self.disk.fail(error.errno or 5)
@@ -101,7 +106,6 @@ class Replica:
             told = msgspec.msgpack.encode(Refusal(reason=reason))
             link.send(encode(Kind.REFUSED, self.disk.superblock.epoch, payload=told), told)
             return
-        self._drop()
         self._link = link
         self.disk.activity.limit = 0  # the primary's bound is ours
         self.disk.activity.unsettle()
@@ -143,7 +147,7 @@ class Replica:
             frame, payload = queue[0]
             if self._ready(frame):
                 queue.popleft()
-                self._queued -= len(payload)
+                self._queued -= _FRAME + len(payload)
                 self._take(frame, payload)
             else:
                 self._gate.prepare(queue)
