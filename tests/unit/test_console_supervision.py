@@ -76,17 +76,23 @@ def test_a_log_is_bounded_while_its_writer_has_it_open(
         assert log.read_bytes() == b"c"
 
 
+FULL = "JetStream stream 'E' write error: no space left on device"
+DISABLED = "JetStream not enabled (10076)"
+
+
 @pytest.mark.parametrize(
-    ("said", "free", "since", "restart"),
+    ("said", "was_well", "free", "since", "restart"),
     [
-        ("JetStream stream 'E' write error: no space left on device", 1 << 30, 60.0, True),
-        ("JetStream stream 'E' write error: no space left on device", 1 << 20, 60.0, False),
-        ("JetStream stream 'E' write error: no space left on device", 1 << 30, 59.0, False),
-        ("JetStream is not current with the meta leader", 1 << 30, 60.0, False),
-        ("", 1 << 30, 60.0, False),
+        (FULL, False, 1 << 30, 60.0, True),
+        (FULL, True, 1 << 20, 60.0, False),
+        (FULL, True, 1 << 30, 59.0, False),
+        (DISABLED, True, 1 << 30, 60.0, True),
+        (DISABLED, False, 1 << 30, 60.0, False),
+        ("JetStream is not current with the meta leader", True, 1 << 30, 60.0, False),
+        ("", True, 1 << 30, 60.0, False),
     ],
 )
 def test_a_server_that_met_a_full_disk_is_restarted_when_there_is_room(
-    said: str, free: int, since: float, restart: bool
+    said: str, was_well: bool, free: int, since: float, restart: bool
 ) -> None:
-    assert needs_restart(said, free=free, since_last=since) is restart
+    assert needs_restart(said, was_well=was_well, free=free, since_last=since) is restart

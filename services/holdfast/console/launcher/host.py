@@ -79,8 +79,8 @@ class Host:
         keepers = [asyncio.create_task(self._keep(program)) for program in wanted]
         place, store = self._cluster.places()[self._place], self._state / "nats"
         caring = [
-            asyncio.create_task(tend(place, store, self._restart_bus)),
-            asyncio.create_task(hear(place, self._bus_answers)),
+            asyncio.create_task(tend(place, store, self._bus_pid, self._restart_bus)),
+            asyncio.create_task(hear(place, lambda: self._beats.heard(self._bus_pid()))),
             asyncio.create_task(self._kill_frozen()),
         ]
         self._report("ready")
@@ -158,9 +158,8 @@ class Host:
         if BUS in self._running:
             self._running[BUS].send(signal.SIGTERM)
 
-    def _bus_answers(self) -> None:
-        if BUS in self._running:
-            self._beats.heard(self._running[BUS].pid)
+    def _bus_pid(self) -> int:
+        return self._running[BUS].pid if BUS in self._running else 0
 
     async def _kill_frozen(self) -> None:
         """What stands still is killed; then it has ended like any other, and is started again."""
