@@ -196,6 +196,25 @@ async def test_a_failed_flush_is_final(
     volume.close()
 
 
+async def test_a_growth_that_fails_to_become_durable_is_final_too(
+    backing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel has told of a lost page then, and will not tell again."""
+
+    def fsync(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    file = RawFile(backing)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            file.grow(8 * MIB)
+    assert await ends(file.sync) == (errno.EIO,)
+    with pytest.raises(OSError, match="durable"):
+        file.pwrite(0, b"x")
+    file.close()
+
+
 async def test_no_write_is_overtaken_by_zeroes_that_began_before(
     backing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,14 @@ class Flusher:
         if not self._running:
             self._start()
 
+    def sync_now(self) -> None:
+        """Waits for it, sizes included. Raises OSError; that, too, is for good."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            self._fail(error)
+            raise
+
     def close(self) -> None:
         """After the last `done`."""
         self._workers.close()

@@ -124,7 +124,7 @@ class RawFile:
         """At least `size` bytes, durably. A device must have them already. Raises OSError."""
         if not self._device and size > self.size:
             os.ftruncate(self._fd, size)
-            os.fsync(self._fd)
+            self._flusher.sync_now()
         self.size = os.lseek(self._fd, 0, os.SEEK_END)
         if self.size < size:
             raise OSError(errno.ENOSPC, f"{self.path} has {self.size} bytes: enlarge it first")
