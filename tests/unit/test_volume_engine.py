@@ -61,7 +61,8 @@ def test_verify_finds_what_rotted_and_repair_cures_it() -> None:
     other = world.machines["b"]
     rotten = {5, 100, 101}
     for sector in rotten:
-        other.data.memory[sector * SECTOR] ^= 1
+        for area in (other.data.memory, other.data._disk):
+            area[sector * SECTOR] ^= 1
     assert leader.upkeep.verify("b")
     world.loop.run(world.loop.now + 5.0)
     (differences,) = verified(world)
@@ -74,6 +75,7 @@ def test_verify_finds_what_rotted_and_repair_cures_it() -> None:
     world.loop.run(world.loop.now + 5.0)
     assert verified(world)[1].ranges == []
     assert other.data.memory == world.machines["a"].data.memory
+    assert other.data.durable() == bytes(other.data.memory)
 
 
 def test_verify_takes_no_write_under_way_for_a_difference() -> None:

@@ -50,11 +50,15 @@ def repair(primary: Primary, member: str, ranges: list[tuple[int, int]]) -> None
         raise ChangeRefused(
             f"it is {peer.phase.value}", place=f"member {member}", cure="wait until it is in sync"
         )
+    stream = primary.stream
+    # Above every flush so far: before the one below is done, the member lets go of none of it.
+    stream.seq += 1
     for start, size in ranges:
         for offset in range(start, start + size, MAX_PAYLOAD):
             length = min(MAX_PAYLOAD, start + size - offset)
             data = bytes(primary.disk.file.pread(offset, length))
-            primary.stream.send(peer, Kind.WRITE, offset=offset, length=length, payload=data)
+            stream.send(peer, Kind.WRITE, offset=offset, length=length, payload=data)
+    stream.barrier()
 
 
 class Growth:
