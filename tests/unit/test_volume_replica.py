@@ -45,11 +45,14 @@ class Follower:
         disk = self.machine.disk
         assert disk is not None
         self.disk = disk
+        self.room = SIZE
         self.reports: list[Event] = []
         self.replica = Replica(disk, self.reports.append, self._enlarge)
 
     def _enlarge(self, size: int) -> None:
-        raise OSError(errno.ENOSPC, "no room")
+        if size > self.room:
+            raise OSError(errno.ENOSPC, "no room")
+        self.machine.data.resize(size)
 
     def hello(self, epoch: int, size: int = SIZE, primary: str = "a") -> Wire:
         """A primary comes over a new connection."""
@@ -114,6 +117,20 @@ def test_frames_without_data_that_wait_are_bounded_too(monkeypatch: pytest.Monke
         if not wire.closed:
             b.take(wire, Kind.FLUSH, 2, seq)
     assert wire.closed
+
+
+def test_a_member_without_room_to_grow_is_no_broken_one() -> None:
+    b = Follower()
+    wire = b.hello(2)
+    b.take(wire, Kind.BEGIN, 2, 0)
+    b.pass_time()
+    grow = Frame(Kind.RESIZE, 0, 2, 0, 2 * SIZE, 0)
+    b.replica.frame_received(wire, grow, memoryview(b""))
+    assert (b.disk.failed, b.disk.superblock.size, b.reports) == (0, SIZE, [])
+    b.room = 2 * SIZE
+    b.replica.frame_received(wire, grow, memoryview(b""))
+    assert [frame.kind for frame in wire.sent] == [Kind.WELCOME, Kind.RESIZED]
+    assert b.disk.superblock.size == 2 * SIZE
 
 
 def reconnected(world: World, until: Callable[[], bool]) -> None:

@@ -47,16 +47,17 @@ def refusal(disk: MemberDisk, epoch: int, told: Hello | None) -> str:
 def accept(disk: MemberDisk, epoch: int, told: Hello, enlarge: Callable[[int], None]) -> str:
     """Durably, before anything of it is applied (V2). Why not, if the size cannot be. OSError."""
     disk.change(epoch=epoch, primary=told.primary)
+    return grow(disk, told.size, enlarge)
+
+
+def grow(disk: MemberDisk, size: int, enlarge: Callable[[int], None]) -> str:
+    """To at least `size` bytes. Why not, if there is no room for them. Raises OSError."""
+    if size <= disk.superblock.size:
+        return ""
     try:
-        grow(disk, told.size, enlarge)
-    except OSError as error:
-        return f"cannot grow to {told.size} bytes: {error.strerror}; enlarge the file or device"
-    return ""
-
-
-def grow(disk: MemberDisk, size: int, enlarge: Callable[[int], None]) -> None:
-    """To at least `size` bytes. Raises OSError."""
-    if size > disk.superblock.size:
         if disk.file.size < size:
             enlarge(size)
-        disk.grow(size)
+    except OSError as error:
+        return f"cannot grow to {size} bytes: {error.strerror}; enlarge the file or device"
+    disk.grow(size)
+    return ""

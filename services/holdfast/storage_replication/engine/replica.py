@@ -189,8 +189,9 @@ class Replica:
             case Kind.CLEAN:
                 self.disk.activity.clean(frame.sequence)
             case Kind.RESIZE:
-                accepting.grow(self.disk, frame.offset, self._enlarge)
-                self._send(Kind.RESIZED, frame.sequence, offset=frame.offset)
+                # If there is no room, nothing is said: it is asked again, and may be made.
+                if not accepting.grow(self.disk, frame.offset, self._enlarge):
+                    self._send(Kind.RESIZED, frame.sequence, offset=frame.offset)
 
     def _touch(self, frame: Frame) -> None:
         active, extent = self.disk.activity.active, self.disk.geometry.extent
