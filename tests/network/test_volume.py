@@ -1,12 +1,14 @@
 """The ledger on a synchronous replicated volume whose hosts are apart."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from holdfast.ledger.client import LedgerClient
+from holdfast.wire import StatusReply
 from tests.network.running import lab_cluster
 from tests.network.scenario import SETTLE, WRITES, Scene, scenario
 from tests.network.test_two_paths import nothing_happened
@@ -81,6 +83,36 @@ async def test_isolated_owner_acknowledges_nothing_and_loses_nothing(
     # A write is on both or is not acknowledged, so the cut itself ends it: but for an answer.
     assert stale.acknowledged - before <= 1
     assert (await cluster.copies())[owner]["role"] == "replica"
+    assert await cluster.verified(owner) == []
+
+
+async def test_volume_of_an_owner_that_returns_answers_nobody(
+    cluster: NetworkVolumeCluster,
+) -> None:
+    """Its service hung while it was isolated. The next one is told to release the volume before it
+    hears the data path, which leads still: released it is only once that one does not."""
+    await cluster.in_sync()
+    owner = await cluster.owner()
+    await cluster.keep_streams_off(owner)
+    name = "owner of a volume isolated, its service hung, back without the replication"
+    async with scenario(cluster, name, expect=1) as scene:
+        cluster.lab.isolate(owner)
+        cluster.send(owner, "storage_replication", signal.SIGSTOP)
+        await scene.moved()
+        cluster.lab.heal()
+        cluster.lab.cut(SAN)
+
+        def back(status: StatusReply) -> bool:
+            leased = any(one.node == owner and one.lease_valid for one in status.nodes)
+            copies = [one.pulse for one in status.volumes if one.node == owner and one.heard]
+            return leased and any(
+                copy.standing == "behind" and copy.role != "off" for copy in copies
+            )
+
+        await cluster.status_where(back, f"{owner} has a lease, and hears its data path")
+        with pytest.raises((OSError, EOFError)):
+            ask(cluster, owner)
+    await both_in_sync(scene, cluster, owner)
     assert await cluster.verified(owner) == []
 
 

@@ -63,9 +63,11 @@ class Agent:
     def lease(self, valid_until: float) -> None:
         """This node's lease lasts until then; an end that is known already is not taken back."""
         self._valid_until = max(self._valid_until, valid_until)
-        state = self.paths.state
-        if self.paths.client is not None and state is not None and state.role == "primary":
-            self.paths.client.say(Lease(epoch=state.epoch, valid_until=self._valid_until))
+        known = self._memory.of(self.volume)
+        # A data path may not know yet that what it serves was released.
+        if self.paths.client is not None and known.active and self._serves(known.mark.epoch):
+            lease = Lease(epoch=known.mark.epoch, valid_until=self._valid_until)
+            self.paths.client.say(lease)
 
     async def order(self, order: VolumeOrder) -> Acknowledged:
         """Activate or release; a refusal is an answer, not an exception."""
@@ -90,8 +92,8 @@ class Agent:
         self._memory.store(self.volume, Remembered(mark=wanted))
         trail = Trail(order.incident, order.cause)
         await self._role.take(order.epoch, trail)
-        self.lease(self._valid_until)
         self._memory.store(self.volume, Remembered(mark=wanted, active=True))
+        self.lease(self._valid_until)
         data = VolumeActivated(
             volume=self.volume,
             node=order.node,

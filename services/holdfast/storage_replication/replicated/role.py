@@ -133,7 +133,8 @@ class Role:
         DataPathFailed if that is not sure."""
         client = self._paths.client
         if client is None:
-            return []  # it does not run, or starts as a replica
+            await self._end_unheard()
+            return []
         try:
             done = await client.order(
                 lambda number: Demote(id=number, deadline=DEMOTE_WITHIN - 1.0),
@@ -149,6 +150,17 @@ class Role:
             if not await kill(client.pid):
                 raise
             return []
+
+    async def _end_unheard(self) -> None:
+        """One that runs may be the primary, whoever hears it; the next starts as a replica."""
+        try:
+            await self._paths.end_unheard()
+        except OSError as error:
+            raise DataPathFailed(
+                str(error) or "its control socket does not answer",
+                place=f"volume {self._volume}",
+                cure=f"end the process; its log is in {self._place.folder}",
+            ) from error
 
     async def complete(self, epoch: int, members: list[str], trail: Trail) -> None:
         """Nothing is written any more, so async members that have everything are in sync: whoever

@@ -129,7 +129,7 @@ class Supervisor:
         place = self._place
         known = record.members.get(place.node)
         if known is None:
-            await self._end_leftover()  # it holds the disk, which may be about to be replaced
+            await self.end_unheard()  # it holds the disk, which may be about to be replaced
             return f"{place.node} is no member: `holdfast volume members add` makes it one"
         mine = place.instance()
         if known.instance:
@@ -137,7 +137,7 @@ class Supervisor:
                 return transitions.lost_files(place.node)
             return ""
         if mine and (place.folder / SUPERBLOCK).exists():
-            await self._end_leftover()
+            await self.end_unheard()
             place.forget()  # of an earlier membership, which ended
             mine = ""
         instance = mine or place.make_instance()
@@ -163,15 +163,16 @@ class Supervisor:
                 await asyncio.sleep(POLL)
         raise OSError(f"{process.how()}: {last_line(log)}")
 
-    async def _end_leftover(self) -> None:
-        """The data path of a membership that is over. Raises OSError if it does not end."""
+    async def end_unheard(self) -> None:
+        """A data path that runs and that this service does not hear: of a membership that is over,
+        or one whose record is not known yet. On return there is none. Raises OSError."""
         try:
             client = await Client.connect(self._place.control_socket, self._hear)
-        except (OSError, TimeoutError):
+        except (FileNotFoundError, ConnectionRefusedError):
             return
         client.close()
         if not await kill(client.pid):
-            raise OSError("the data path of an earlier membership does not end")
+            raise OSError("its data path does not end")
 
     def _hear(self, message: State | Ask | Happened) -> None:
         self._heard += 1
