@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from holdfast.storage_replication.data_path.link import BUFFER
 from holdfast.storage_replication.engine.frames import SIZE, Frame, parse
-from holdfast.storage_replication.nbd.buffer import ReceiveBuffer
+from holdfast.storage_replication.receive_buffer import ReceiveBuffer
 from tests.simulation.volumes.disks import Loop, Power
 
 Receive = Callable[["End", Frame, memoryview], None]

@@ -19,6 +19,8 @@ class SmallFile:
         """Within a running event loop. Raises OSError."""
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        # What an earlier process could not make durable, the kernel may show as if it were.
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
         self.size = os.fstat(self._fd).st_size
         self._flusher = Flusher(self._fd, str(path))
         weakref.finalize(self, _close, self._flusher, self._fd)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from holdfast.storage_replication.disk.member import MemberDisk
+from holdfast.storage_replication.engine.coming import Coming
 from holdfast.storage_replication.engine.counting import Counting
 from holdfast.storage_replication.engine.pending import Pending
 from holdfast.storage_replication.engine.reads import Reads
@@ -22,6 +23,7 @@ class Answers:
         self,
         disk: MemberDisk,
         counting: Counting,
+        coming: Coming,
         now: Callable[[], float],
         latency: Callable[[float], None],
     ) -> None:
@@ -32,7 +34,7 @@ class Answers:
         self.pending = Pending()
         self.flushes: deque[tuple[int, Done]] = deque()
         """The number of each, and whom to tell."""
-        self.reads = Reads(disk, self.pending, lambda: now() < self.valid_until)
+        self.reads = Reads(disk, coming, self.pending, lambda: now() < self.valid_until)
 
     def acknowledge(self) -> bool:
         """The writes that everybody who counts has applied."""

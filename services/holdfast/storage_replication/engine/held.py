@@ -1,6 +1,5 @@
 """Requests that came while nothing new was let in, in their order."""
 
-import errno
 from collections import deque
 from collections.abc import Callable
 
@@ -8,40 +7,27 @@ from holdfast.storage_replication.interfaces import Done
 
 
 class Held:
-    """At most `limit` bytes of data; more is answered with ENOBUFS."""
+    """Their data is bounded by `Coming`, their number by what a connection may have in flight."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
-        self._queue: deque[Done] = deque()
+    def __init__(self) -> None:
+        self._queue: deque[tuple[Callable[[], None], Done]] = deque()
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(self, size: int, done: Done, run: Callable[[], None]) -> None:
-        """Run it later, or tell `done` of an error."""
-        if self._bytes + size > self._limit:
-            done(errno.ENOBUFS)
-            return
-
-        def released(error: int) -> None:
-            self._bytes -= size
-            if error:
-                done(error)
-            else:
-                run()
-
-        self._bytes += size
-        self._queue.append(released)
+    def add(self, run: Callable[[], None], refused: Done) -> None:
+        """`run` it later, or tell `refused` why not."""
+        self._queue.append((run, refused))
 
     def release(self) -> None:
         """The first."""
-        self._queue.popleft()(0)
+        self._queue.popleft()[0]()
 
     def end(self, error: int) -> None:
         """None is let in any more."""
         queue, self._queue = self._queue, deque()
-        for released in queue:
-            released(error)
+        for _, refused in queue:
+            refused(error)
 
 
 def all_done(parts: int, done: Done) -> Done:

@@ -1,11 +1,11 @@
 """A volume's primary: what the NBD server serves. What is let in, and in which order."""
 
 import errno
-from collections.abc import Callable
 from functools import partial
 
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine.answers import Answers
+from holdfast.storage_replication.engine.coming import Coming, Late
 from holdfast.storage_replication.engine.frames import MAX_LENGTH, Frame
 from holdfast.storage_replication.engine.held import Held, all_done
 from holdfast.storage_replication.engine.links import Links
@@ -27,8 +27,9 @@ class Primary:
         self.counting = self.members.counting
         self._links = Links(self.stream, self.members, ports, self._advance)
         self.upkeep = Upkeep(self.stream, self.members, ports, settings)
-        self.answers = Answers(disk, self.counting, self.now, self.upkeep.latency)
-        self._held = Held(settings.held)
+        self._coming = Coming(settings.held)
+        self.answers = Answers(disk, self.counting, self._coming, self.now, self.upkeep.latency)
+        self._held = Held()
         self._ended = 0
         self._advancing = False
         disk.on_failure = self._failed
@@ -79,11 +80,12 @@ class Primary:
         if self._refused(offset, length, done):
             return
         now = self.now()
-        if self._held or self._shut(now):
-            copy = bytes(data)
-            self._held.add(length, done, lambda: self._write(offset, copy, fua, done, self.now()))
-        else:
-            self._write(offset, data, fua, done, now)
+        if not self._held and not self._shut(now) and self.stream.ready(offset, length):
+            self._apply(offset, length, fua, done, now, self.stream.write(offset, data, now))
+            return
+        copy = bytes(data)
+        apply = partial(self.stream.write, offset, copy)
+        self._later(Late(offset, length, fua, done, apply), kept=length)
 
     def zero(self, offset: int, length: int, punch: bool, fua: bool, done: Done) -> None:
         """As `Volume.zero`."""
@@ -93,18 +95,15 @@ class Primary:
         part_done = all_done(len(starts), done)
         for start in starts:
             size = min(MAX_LENGTH, offset + length - start)
-            run = partial(self._zero, start, size, punch, fua, part_done)
-            if self._held or self._shut(self.now()):
-                self._held.add(0, part_done, run)
-            else:
-                run()
+            apply = partial(self.stream.zero, start, size, punch)
+            self._later(Late(start, size, fua, part_done, apply), kept=0)
 
     def flush(self, done: Done) -> None:
         """As `Volume.flush`."""
         if self._ended:
             done(self._ended)
         elif self._held or self._shut(self.now()):
-            self._held.add(0, done, lambda: self._flush(done))
+            self._held.add(partial(self._flush, done), done)
         else:
             self._flush(done)
 
@@ -150,42 +149,39 @@ class Primary:
             or (bool(self.counting.following) and self.counting.exceeded(now))
         )
 
-    def _write(
-        self, offset: int, data: memoryview | bytes, fua: bool, done: Done, began: float
-    ) -> None:
-        if self.stream.ready(offset, len(data)):
-            self._apply(offset, len(data), fua, done, began, self.stream.write(offset, data, began))
+    def _later(self, late: Late, kept: int) -> None:
+        """Apply it when it may be let in and its extents are active; perhaps now."""
+        number = self._coming.enter(late.offset, late.length, kept)
+        if not number:
+            late.done(errno.ENOBUFS)
             return
-        copy = bytes(data)
-        again = partial(self._write, offset, copy, fua, done, began)
 
-        def write() -> None:
-            if not self._held_again(len(copy), done, again):
-                seq = 0 if self._ended else self.stream.write(offset, copy, began)
-                self._apply(offset, len(copy), fua, done, began, seq)
+        def refused(error: int) -> None:
+            self._coming.leave(number)
+            late.done(error)
 
-        self.stream.activate(offset, len(copy), write)
+        def enter() -> None:
+            began = self.now()
+            if self.stream.ready(late.offset, late.length):
+                ready(began)
+            else:
+                self.stream.activate(late.offset, late.length, partial(ready, began))
 
-    def _zero(self, offset: int, length: int, punch: bool, fua: bool, done: Done) -> None:
-        began = self.now()
-        again = partial(self._zero, offset, length, punch, fua, done)
+        def ready(began: float) -> None:
+            if self._ended:
+                refused(self._ended)
+            elif self._shut(self.now()):
+                # So many may have waited for their extents that the bounds are reached meanwhile.
+                self._held.add(enter, refused)
+            else:
+                self._coming.leave(number)
+                seq = late.apply(began)
+                self._apply(late.offset, late.length, late.fua, late.done, began, seq)
 
-        def zero() -> None:
-            if not self._held_again(0, done, again):
-                seq = 0 if self._ended else self.stream.zero(offset, length, punch, began)
-                self._apply(offset, length, fua, done, began, seq)
-
-        if self.stream.ready(offset, length):
-            zero()
+        if self._held or self._shut(self.now()):
+            self._held.add(enter, refused)
         else:
-            self.stream.activate(offset, length, zero)
-
-    def _held_again(self, size: int, done: Done, again: Callable[[], None]) -> bool:
-        """So many may have waited for the extent that the bounds are reached meanwhile."""
-        if self._ended or not self._shut(self.now()):
-            return False
-        self._held.add(size, done, again)
-        return True
+            enter()
 
     def _apply(
         self, offset: int, length: int, fua: bool, done: Done, began: float, seq: int

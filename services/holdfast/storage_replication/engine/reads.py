@@ -4,6 +4,7 @@ import errno
 from collections.abc import Callable
 
 from holdfast.storage_replication.disk.member import MemberDisk
+from holdfast.storage_replication.engine.coming import Coming
 from holdfast.storage_replication.engine.pending import Pending
 from holdfast.storage_replication.interfaces import ReadDone
 
@@ -14,8 +15,10 @@ MAX_WAITING = 65536
 class Reads:
     """`valid` tells whether the node's lease holds."""
 
-    def __init__(self, disk: MemberDisk, pending: Pending, valid: Callable[[], bool]) -> None:
-        self._disk, self._pending, self._valid = disk, pending, valid
+    def __init__(
+        self, disk: MemberDisk, coming: Coming, pending: Pending, valid: Callable[[], bool]
+    ) -> None:
+        self._disk, self._coming, self._pending, self._valid = disk, coming, pending, valid
         self._waiting: list[tuple[int, int, ReadDone]] = []
         self._suspects: set[int] = set()
 
@@ -30,6 +33,8 @@ class Reads:
     def must_wait(self, offset: int, length: int) -> bool:
         """Whether a range may not be answered now."""
         if not self._valid() or self._pending.over(offset, length):
+            return True
+        if self._coming.over(offset, length):
             return True
         if not self._suspects:
             return False
