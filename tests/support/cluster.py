@@ -128,9 +128,12 @@ class RunningCluster:
         raise AssertionError(f"not within {timeout:.0f} s: {what}; the status is {last}")
 
     async def group(self) -> GroupStatus:
-        """The ledger's state as its leader sees it."""
-        status = await self.status_where(lambda status: bool(status.groups), "a group")
-        (group,) = status.groups
+        """The ledger's state as its leader sees it; a new one may not have seen the record yet."""
+
+        def seen(status: StatusReply) -> bool:
+            return any(group.epoch for group in status.groups)
+
+        (group,) = (await self.status_where(seen, "a group's record")).groups
         return group
 
     async def owner(self) -> str:
