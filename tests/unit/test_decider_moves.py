@@ -108,7 +108,7 @@ def test_a_group_that_nobody_can_start_says_why() -> None:
     world.run(30.0)
     (refusal,) = world.emitted(DecisionRefused)
     assert refusal.rule == "start_stopped"
-    assert "alpha: its pulse is no longer heard" in refusal.reason
+    assert "alpha: it has not been heard" in refusal.reason
 
 
 def test_a_stall_of_five_seconds_is_within_the_standard_profile() -> None:

@@ -6,29 +6,23 @@ only on a proof. A node's new boot ends the suspicion of its old one.
 
 from holdfast.events.fields import Health, Layer, node_entity
 from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
-from holdfast.failover_decider import watchdog
+from holdfast.failover_decider import boots, watchdog
 from holdfast.failover_decider.leadership import STAND_APART, rank
 from holdfast.failover_decider.placement import well
-from holdfast.failover_decider.spoiled import is_stale
 from holdfast.failover_decider.state import NodeView, State, Suspicion
 from holdfast.failover_decider.turn import Turn
 from holdfast.ownership import Phase
 from holdfast.structs import replace
 from holdfast.wire import FencedOff, HandsPulse, MonitorPulse
 
-PAST_BOOTS_KEPT = 8
-"""Old boots remembered per node, to tell late pulses of theirs from news."""
-
 
 def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
     """A node beats: note what it says of itself, its groups and its layers."""
-    view = turn.state.nodes.get(pulse.node)
-    if view is None or is_stale(turn, view, pulse):
+    known = turn.state.nodes.get(pulse.node)
+    view = boots.believed(turn, known, pulse) if known is not None else None
+    if view is None:
         return
-    if pulse.boot != view.boot:
-        past = (*view.past_boots, *filter(None, [view.boot]))[-PAST_BOOTS_KEPT:]
-        view = NodeView(view.node, boot=pulse.boot, past_boots=past, failures=view.failures)
-    elif not _counts_as_alive(view, pulse):
+    if view is known and not _counts_as_alive(view, pulse):
         if view.suspicion is not None and view.suspicion.hands_only and view.revocation is None:
             # Its monitor beats on: what should have ended the node has not done so.
             turn.set_node(replace(view, heard=turn.now, clock=max(view.clock, pulse.now)))

@@ -1,4 +1,4 @@
-"""Records and pulses that cannot be true change nothing; a record that was spoiled is put right.
+"""Records that cannot be true change nothing; a record that was spoiled is put right.
 
 Whoever may write the bucket may write nonsense into it, by a defect or by malice. Compare-and-set
 against the revision we know would then fail for ever. So the nonsense's revision is remembered,
@@ -7,28 +7,11 @@ and the leader writes the record that stood before it over it: no decision, no e
 
 from holdfast import subjects
 from holdfast.failover_decider.messages import RecordSeen, RecordSpoiled, Reject, Write, WriteDone
-from holdfast.failover_decider.state import GroupView, NodeView
+from holdfast.failover_decider.state import GroupView
 from holdfast.failover_decider.turn import Turn
 from holdfast.structs import replace
-from holdfast.wire import HandsPulse, MonitorPulse
 
 WRITE_AGAIN = 0.5
-
-
-def is_stale(turn: Turn, view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
-    """Whether a pulse is of a boot that cannot be: a past one, or a second one at a time.
-
-    A real reboot takes its time, and its predecessor is silent meanwhile.
-    """
-    beats = view.clock > 0 and turn.now - view.heard < turn.state.timing.suspect_after
-    if pulse.boot in view.past_boots:
-        reason = f"a pulse of {view.node}'s boot {pulse.boot}, which is over"
-    elif view.boot not in (None, pulse.boot) and beats:
-        reason = f"a pulse of boot {pulse.boot}, while boot {view.boot} of {view.node} beats"
-    else:
-        return False
-    turn.do(Reject(subjects.pulse(view.node), "stale", reason))
-    return True
 
 
 def is_past(turn: Turn, view: GroupView, seen: RecordSeen) -> bool:

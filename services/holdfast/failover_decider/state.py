@@ -63,12 +63,21 @@ class Failure(msgspec.Struct, frozen=True):
     """Told to people; the same thing within a short time counts once."""
 
 
+class Sighting(msgspec.Struct, frozen=True):
+    """A pulse of a boot that is not believed yet."""
+
+    boot: str
+    clock: float
+    heard: float
+
+
 class NodeView(msgspec.Struct, frozen=True):
     """One node as its pulses show it."""
 
     node: str
     boot: str | None = None
-    past_boots: tuple[str, ...] = ()
+    sighting: Sighting | None = None
+    """The first of the pulses that another boot seems to send."""
     heard: float = 0.0
     clock: float = 0.0
     """The node's own clock, as of `heard`; an estimate made from it can only be early. 0: none of
