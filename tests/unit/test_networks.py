@@ -247,9 +247,10 @@ def test_a_lost_path_is_notified_and_shown_and_its_node_is_well() -> None:
         incident=uuid7(),
         since=1.0,
     )
-    state = initial(cluster(), PROFILES["standard"], "w", "boot", 1.0)
-    state, _ = decide(state, PulseHeard(beat(1.0, summary)), 1.0, uuid7)
-    state, _ = decide(state, PulseHeard(hands(1.0)), 1.0, uuid7)
+    state = initial(cluster(), PROFILES["standard"], "w", "boot", 0.0)
+    for now in (0.0, 1.0):
+        state, _ = decide(state, PulseHeard(beat(now, summary)), now, uuid7)
+        state, _ = decide(state, PulseHeard(hands(now)), now, uuid7)
     reply = status(state, 1.0)
     assert reply.paths == [
         PathStatus(network=PRIMARY, node="alpha", lost=[]),
