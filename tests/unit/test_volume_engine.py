@@ -1,7 +1,5 @@
 """What an operator does to a volume in use, and the parts that the crash tester does not judge."""
 
-from random import Random
-
 import pytest
 
 from holdfast.storage_replication.engine.asynchronous import Lag
@@ -12,9 +10,7 @@ from holdfast.storage_replication.engine.ports import (
     MemberSilent,
     ResyncStarted,
 )
-from holdfast.storage_replication.engine.progress import Progress
 from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
-from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, adjust, learn
 from holdfast.storage_replication.replicated import transitions
 from tests.simulation.volumes.disks import SECTOR
 from tests.simulation.volumes.reckoning import settle
@@ -176,59 +172,6 @@ def test_an_absent_old_primary_is_compared_where_an_activity_log_says_so(known: 
     started = [one for one in world.reports if isinstance(one, ResyncStarted)]
     assert [one.in_place for one in started] == [False]
     assert (started[0].bytes < SIZE) == known
-
-
-def test_a_resync_keeps_p99_within_twice_its_usual() -> None:
-    """Against a disk whose latency rises with the resync's speed."""
-    random = Random(1)
-    rate = Rate()
-    for _ in range(20):
-        rate = learn(rate, [random.uniform(0.0005, 0.001) for _ in range(500)], True)
-    seen = []
-    for _ in range(200):
-        latency = 0.001 * (1 + rate.speed / (100 << 20))
-        rate = adjust(rate, [random.uniform(0.5, 1.0) * latency for _ in range(500)])
-        seen.append(latency)
-    usual = rate.usual
-    assert usual is not None
-    assert sum(latency > 2 * usual for latency in seen[20:]) < 10
-    assert rate.speed > 20 << 20
-    for _ in range(100):
-        rate = adjust(rate, [])
-    assert rate.speed == CEILING
-    for _ in range(100):
-        rate = adjust(rate, [1.0])
-    assert rate.speed == FLOOR
-
-
-def test_what_is_usual_is_learned_with_all_members() -> None:
-    """While one is away, writes are faster than those a resync is measured by."""
-    rate = learn(Rate(), [0.001], False)
-    assert rate.usual == 0.001, "better than nothing"
-    rate = learn(rate, [0.004], True)
-    assert rate.usual == 0.004
-    assert learn(rate, [0.001], False) == rate
-    assert learn(rate, [], True) == rate
-    closer = learn(rate, [0.002], True).usual
-    assert closer is not None
-    assert 0.002 < closer < 0.004
-
-
-def test_an_estimate_follows_the_speed_of_now() -> None:
-    progress = Progress(1000)
-    assert progress.eta is None
-    now = 0.0
-    for _ in range(50):
-        progress.tick(now)
-        progress.did(10)
-        now += 1.0
-    assert progress.eta == pytest.approx(50.0, rel=0.1)
-    for _ in range(60):
-        progress.tick(now)
-        now += 1.0
-    assert progress.eta is None
-    progress.did(500)
-    assert progress.eta == 0.0
 
 
 def test_lag_is_what_the_member_has_not_applied() -> None:

@@ -5,7 +5,14 @@ import logging
 import ssl
 from typing import Any, Protocol, cast
 
-from holdfast.storage_replication.engine.frames import MAX_PAYLOAD, SIZE, Frame, FrameError, parse
+from holdfast.storage_replication.engine.frames import (
+    MAX_PAYLOAD,
+    SIZE,
+    Frame,
+    FrameError,
+    Kind,
+    parse,
+)
 from holdfast.storage_replication.receive_buffer import ReceiveBuffer
 from holdfast.storage_replication.sockets import JOIN_UP_TO, Liveness, tune
 
@@ -67,14 +74,22 @@ class LinkConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Input has come."""
+        self._buffer.filled(nbytes)
+        self._take()
+
+    def _take(self) -> None:
         buffer = self._buffer
-        buffer.filled(nbytes)
         self._receiving = True
         try:
             while not self.closed and (found := parse(buffer.data)) is not None:
                 frame, payload = found
                 buffer.consume(SIZE + len(payload))
                 self._ends.frame(self, frame, payload)
+                if frame.kind is Kind.HASHES and not self.closed:
+                    # Comparing took a while: clients come before what is next.
+                    self._transport.pause_reading()
+                    self._loop.call_soon(self._go_on)
+                    break
         except FrameError as error:
             _log.warning("a connection of another member is closed: %s", error)
             self.close()
@@ -82,6 +97,11 @@ class LinkConnection(asyncio.BufferedProtocol):
             self._ends.batch_over(self)
         self._receiving = False
         self._flush()
+
+    def _go_on(self) -> None:
+        if not self.closed:
+            self._transport.resume_reading()
+            self._take()
 
     def eof_received(self) -> bool:
         """Nobody half-closes."""

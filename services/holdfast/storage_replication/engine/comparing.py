@@ -5,16 +5,17 @@ from holdfast.storage_replication.engine.peer import Peer, Phase
 from holdfast.storage_replication.engine.stream import Stream
 
 
-def ask(stream: Stream, peer: Peer, checkpoint: int) -> bool:
+def ask(stream: Stream, peer: Peer, window: int, checkpoint: int) -> bool:
     """Ask for more, as far as window and speed allow; whether nothing is left.
 
-    `checkpoint`: after so many chunks, what was done is made durable.
+    `window`: of so many chunks at a time. `checkpoint`: after so many, what was done is made
+    durable.
     """
     resync = peer.resync
     if resync is None:
         return False
     unlimited = peer.phase is Phase.RECONCILING
-    while (wanted := resync.next(unlimited)) is not None:
+    while (wanted := resync.next(window, unlimited)) is not None:
         stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1])
     if resync.exhausted:
         return True

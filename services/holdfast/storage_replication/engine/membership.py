@@ -34,6 +34,8 @@ class Membership:
         self._ticket = 0
         self.peers = stream.peers
         self.counting = Counting(stream, ports)
+        self.window = settings.resync_window
+        """Chunks that a member is asked about at a time."""
 
     def recount(self) -> None:
         """To be called when a phase, or what counts, has changed."""
@@ -84,9 +86,7 @@ class Membership:
         peer.seen = True
         peer.applied = peer.flushed = self._stream.seq  # what came before is in its dirty map
         disk = self._stream.disk
-        peer.resync = Resync(
-            peer.dirty, disk.geometry, disk.superblock.size, self._settings.resync_window
-        )
+        peer.resync = Resync(peer.dirty, disk.geometry, disk.superblock.size)
         self._stream.send(peer, Kind.BEGIN, flags=IN_PLACE if in_place else 0)
         self._ports.report(ResyncStarted(peer.name, peer.resync.progress.total, in_place))
         self.recount()
@@ -97,7 +97,7 @@ class Membership:
         comparing.verify(self._stream, peer)
         if peer.settling:
             self._take_in(peer)
-        elif comparing.ask(self._stream, peer, self._settings.checkpoint):
+        elif comparing.ask(self._stream, peer, self.window, self._settings.checkpoint):
             self._settle(peer)
 
     def _settle(self, peer: Peer) -> None:

@@ -17,9 +17,8 @@ from holdfast.storage_replication.engine.progress import Progress
 class Resync:
     """Of one member; ends with it, or with its link. Raises nothing but OSError of `read`."""
 
-    def __init__(self, dirty: Bitmap, geometry: Geometry, size: int, window: int) -> None:
+    def __init__(self, dirty: Bitmap, geometry: Geometry, size: int) -> None:
         self._dirty, self._geometry, self.size = dirty, geometry, size
-        self._window = window
         self._cursor = 0
         self._open: dict[int, None] = {}
         self._checkpoint: tuple[int, int] | None = None
@@ -46,9 +45,12 @@ class Resync:
         """Whether the member was asked for something that it has not told yet."""
         return bool(self._open)
 
-    def next(self, unlimited: bool) -> tuple[int, int] | None:
-        """Offset and length of the next chunk to ask the member about, if one may be asked now."""
-        if len(self._open) >= self._window or (self.budget <= 0 and not unlimited):
+    def next(self, window: int, unlimited: bool) -> tuple[int, int] | None:
+        """Offset and length of the next chunk to ask the member about, if one may be asked now.
+
+        `window`: about how many chunks it may be asked at a time.
+        """
+        if len(self._open) >= window or (self.budget <= 0 and not unlimited):
             return None
         chunk = self._dirty.next(self._cursor)
         if chunk is None:

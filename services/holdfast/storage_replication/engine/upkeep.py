@@ -12,6 +12,9 @@ from holdfast.storage_replication.engine.verify import Verify
 _SAMPLES = 4096
 _BURST = 1.0
 """Seconds' worth of comparing that may pile up."""
+GENTLE_WINDOW = 4
+"""Chunks compared at a time while clients write: more make them wait, fewer a member that is far
+away idle."""
 _STOOD_STILL = 0.5
 """Seconds between two ticks."""
 
@@ -117,6 +120,8 @@ class Upkeep:
         else:
             of_all = all(p.phase is Phase.STREAMING for p in peers)
             self.rate = learn(self.rate, self._latencies, of_all)
+        window = self._settings.resync_window
+        self._members.window = min(window, GENTLE_WINDOW) if self._latencies else window
         self._latencies = []
         for peer in busy:
             if peer.resync is not None:

@@ -1,0 +1,142 @@
+"""How fast members are compared, and what clients notice of it."""
+
+import asyncio
+import socket
+from random import Random
+
+import pytest
+
+from holdfast.storage_replication.data_path.link import LinkConnection
+from holdfast.storage_replication.disk.bitmap import PAGE, Bitmap, pages_for
+from holdfast.storage_replication.engine import upkeep
+from holdfast.storage_replication.engine.frames import Frame, Kind, encode
+from holdfast.storage_replication.engine.progress import Progress
+from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, adjust, learn
+from holdfast.storage_replication.engine.resync import Resync
+from tests.simulation.volumes.disks import Loop, Power, SimFile
+from tests.simulation.volumes.machine import GEOMETRY
+from tests.support.volume_world import quiet
+
+
+class Order:
+    """Ends of links: which of them got a frame, in order."""
+
+    def __init__(self, expected: int) -> None:
+        self.seen: list[LinkConnection] = []
+        self._expected = expected
+        self.all = asyncio.Event()
+
+    def up(self, link: LinkConnection) -> None:
+        """Nothing to do."""
+
+    def frame(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None:
+        """One more."""
+        self.seen.append(link)
+        if len(self.seen) == self._expected:
+            self.all.set()
+
+    def batch_over(self, link: LinkConnection) -> None:
+        """Nothing to do."""
+
+    def down(self, link: LinkConnection) -> None:
+        """Nothing to do."""
+
+
+async def test_after_a_comparison_others_have_their_turn() -> None:
+    """Or a client would wait for all that a member said at once."""
+    loop = asyncio.get_running_loop()
+    order = Order(expected=8)
+    outer: list[socket.socket] = []
+    links: list[LinkConnection] = []
+    told = encode(Kind.HASHES, 1, 1, payload=b"d" * 256) + b"d" * 256
+    for _ in range(2):
+        ours, theirs = socket.socketpair()
+        outer.append(theirs)
+        ours.setblocking(False)
+        _, link = await loop.create_connection(lambda: LinkConnection(order), sock=ours)
+        links.append(link)
+    for theirs in outer:
+        theirs.sendall(4 * told)
+    async with asyncio.timeout(20):
+        await order.all.wait()
+    for link in links:
+        link.close()
+    for theirs in outer:
+        theirs.close()
+    first, second = order.seen[:2]
+    assert first is not second, "neither has all its turns at once"
+    assert [order.seen.count(link) for link in links] == [4, 4]
+
+
+def test_fewer_chunks_at_a_time_while_clients_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "GENTLE_WINDOW", 1)
+    world, leader = quiet(seed=4)
+    assert leader.members.window == world.settings.resync_window > 1
+    world.client.busy = True
+    world.loop.run(world.loop.now + 3.0)
+    assert leader.members.window == 1
+    world.client.busy = False
+    world.loop.run(world.loop.now + 3.0)
+    assert leader.members.window == world.settings.resync_window
+
+
+def test_no_more_chunks_are_asked_for_than_the_window_allows() -> None:
+    dirty = Bitmap(SimFile(Power(Loop(1)), pages_for(8) * PAGE), 8, "x")
+    dirty.fill(False)
+    dirty.set_range(0, 7)
+    resync = Resync(dirty, GEOMETRY, 8 * GEOMETRY.chunk)
+    assert [resync.next(2, True) is not None for _ in range(3)] == [True, True, False]
+    assert resync.next(3, True) is not None
+
+
+def test_a_resync_keeps_p99_within_twice_its_usual() -> None:
+    """Against a disk whose latency rises with the resync's speed."""
+    random = Random(1)
+    rate = Rate()
+    for _ in range(20):
+        rate = learn(rate, [random.uniform(0.0005, 0.001) for _ in range(500)], True)
+    seen = []
+    for _ in range(200):
+        latency = 0.001 * (1 + rate.speed / (100 << 20))
+        rate = adjust(rate, [random.uniform(0.5, 1.0) * latency for _ in range(500)])
+        seen.append(latency)
+    usual = rate.usual
+    assert usual is not None
+    assert sum(latency > 2 * usual for latency in seen[20:]) < 10
+    assert rate.speed > 20 << 20
+    for _ in range(100):
+        rate = adjust(rate, [])
+    assert rate.speed == CEILING
+    for _ in range(100):
+        rate = adjust(rate, [1.0])
+    assert rate.speed == FLOOR
+
+
+def test_what_is_usual_is_learned_with_all_members() -> None:
+    """While one is away, writes are faster than those a resync is measured by."""
+    rate = learn(Rate(), [0.001], False)
+    assert rate.usual == 0.001, "better than nothing"
+    rate = learn(rate, [0.004], True)
+    assert rate.usual == 0.004
+    assert learn(rate, [0.001], False) == rate
+    assert learn(rate, [], True) == rate
+    closer = learn(rate, [0.002], True).usual
+    assert closer is not None
+    assert 0.002 < closer < 0.004
+
+
+def test_an_estimate_follows_the_speed_of_now() -> None:
+    progress = Progress(1000)
+    assert progress.eta is None
+    now = 0.0
+    for _ in range(50):
+        progress.tick(now)
+        progress.did(10)
+        now += 1.0
+    assert progress.eta == pytest.approx(50.0, rel=0.1)
+    for _ in range(60):
+        progress.tick(now)
+        now += 1.0
+    assert progress.eta is None
+    progress.did(500)
+    assert progress.eta == 0.0
