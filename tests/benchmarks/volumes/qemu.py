@@ -48,17 +48,13 @@ class Monitor:
         return dict(json.loads(line))
 
 
-def mirror(monitor: Path, target: Path, sync: str) -> None:
-    """Every write of node `f` also to the other daemon, before it is answered; ready on return."""
+def mirror(monitor: Path) -> None:
+    """Every write of node `f` also to node `t`, before it is answered; ready on return."""
     orders = Monitor(monitor)
     try:
-        server = {"type": "unix", "path": str(target)}
-        orders.order(
-            "blockdev-add", **{"driver": "nbd", "node-name": "t", "server": server, "export": "v1"}
-        )
         orders.order(
             "blockdev-mirror",
-            **{"job-id": "m", "device": "f", "target": "t", "sync": sync},
+            **{"job-id": "m", "device": "f", "target": "t", "sync": "full"},
             **{"copy-mode": "write-blocking"},
         )
         orders.event("BLOCK_JOB_READY")

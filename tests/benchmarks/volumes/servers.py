@@ -15,6 +15,7 @@ import msgspec
 from holdfast.storage_replication.control import Bounds
 from holdfast.timing import PROFILES
 from tests.benchmarks.volumes import qemu
+from tests.support.nats import free_ports
 from tests.support.replicated import Volume, running
 
 WITHIN = 20.0
@@ -28,12 +29,10 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 HOLDFAST, NBDKIT, QEMU = "holdfast", "nbdkit file", "qemu-storage-daemon"
 SYNC, ASYNC = "holdfast sync", "holdfast async"
-MIRROR, NEW_ONLY = "qemu mirror", "qemu mirror, new only"
-NAMES = (HOLDFAST, NBDKIT, QEMU, SYNC, ASYNC, MIRROR, NEW_ONLY)
+MIRROR, QUORUM = "qemu mirror", "qemu quorum"
+NAMES = (HOLDFAST, NBDKIT, QEMU, SYNC, ASYNC, MIRROR, QUORUM)
 REPLICATED: dict[str, tuple[str, ...]] = {SYNC: (), ASYNC: ("b",)}
 """With one replica: which members are async."""
-MIRRORED = {MIRROR: "full", NEW_ONLY: "none"}
-"""With a write-blocking mirror to a second daemon over NBD: what is copied beforehand."""
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -78,10 +77,12 @@ def serving(name: str, files: Files) -> Iterator[Served]:
         folder = Path(scratch)
         if name in REPLICATED:
             served = stack.enter_context(_replicated(REPLICATED[name], files, folder))
-        elif name in MIRRORED:
-            served = stack.enter_context(_mirrored(MIRRORED[name], files, folder))
+        elif name in (MIRROR, QUORUM):
+            served = stack.enter_context(_doubled(name, files, folder))
         else:
-            served = stack.enter_context(_alone(_command(name, files.first, folder / "s"), folder))
+            sock = folder / "s"
+            pid = stack.enter_context(_started(_command(name, files.first, sock), sock))
+            served = Served(f"nbd+unix:///v1?socket={sock}", [pid])
         files.settle()
         yield served
 
@@ -92,18 +93,24 @@ def _command(name: str, file: Path, sock: Path) -> list[str]:
         return [*started, "--volume", "v1", "--file", str(file), "--unix", str(sock)]
     if name == NBDKIT:
         return ["nbdkit", "-f", "-e", "v1", "-U", str(sock), "file", str(file)]
+    return _qemu(file, sock, f"addr.type=unix,addr.path={sock}", served="f")
+
+
+def _qemu(file: Path, sock: Path, address: str, *nodes: str, served: str) -> list[str]:
+    """`sock`: its monitor is beside it. `nodes` are on top of the file's, which is `f`."""
     return [
         "qemu-storage-daemon",
         *("--chardev", f"socket,id=c,path={sock}.qmp,server=on,wait=off", "--monitor", "c"),
         *("--blockdev", f"driver=file,node-name=f,filename={file},discard=unmap"),
-        *("--nbd-server", f"addr.type=unix,addr.path={sock},max-connections=16"),
-        *("--export", "type=nbd,id=e,node-name=f,name=v1,writable=on"),
+        *(part for node in nodes for part in ("--blockdev", node)),
+        *("--nbd-server", f"{address},max-connections=16"),
+        *("--export", f"type=nbd,id=e,node-name={served},name=v1,writable=on"),
     ]
 
 
 @contextmanager
-def _alone(command: list[str], folder: Path, sock: str = "s") -> Iterator[Served]:
-    path = folder / sock
+def _started(command: list[str], path: Path) -> Iterator[int]:
+    """Its process, once it listens on `path`. Raises RuntimeError."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + WITHIN
@@ -111,7 +118,7 @@ def _alone(command: list[str], folder: Path, sock: str = "s") -> Iterator[Served
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} does not serve")
             time.sleep(0.05)
-        yield Served(f"nbd+unix:///v1?socket={path}", [process.pid])
+        yield process.pid
     finally:
         process.terminate()
         try:
@@ -122,12 +129,26 @@ def _alone(command: list[str], folder: Path, sock: str = "s") -> Iterator[Served
 
 
 @contextmanager
-def _mirrored(sync: str, files: Files, folder: Path) -> Iterator[Served]:
-    target = _alone(_command(QEMU, files.second, folder / "t"), folder, "t")
-    source = _alone(_command(QEMU, files.first, folder / "s"), folder)
-    with target as below, source as above:
-        qemu.mirror(folder / "s.qmp", folder / "t", sync)
-        yield Served(above.uri, [*above.pids, *below.pids])
+def _doubled(name: str, files: Files, folder: Path) -> Iterator[Served]:
+    """Also to a second daemon over NBD and TCP, before a write is answered."""
+    (port,) = free_ports(1)
+    below = _qemu(
+        files.second,
+        folder / "t",
+        f"addr.type=inet,addr.host=127.0.0.1,addr.port={port}",
+        served="f",
+    )
+    other = f"driver=nbd,node-name=t,server.type=inet,server.host=127.0.0.1,server.port={port}"
+    both = "driver=quorum,node-name=q,vote-threshold=1,read-pattern=fifo"
+    sock = folder / "s"
+    nodes, served = [f"{other},export=v1"], "f"
+    if name == QUORUM:
+        nodes, served = [*nodes, f"{both},children.0=f,children.1=t"], "q"
+    above = _qemu(files.first, sock, f"addr.type=unix,addr.path={sock}", *nodes, served=served)
+    with _started(below, folder / "t.qmp") as target, _started(above, sock) as source:
+        if name == MIRROR:
+            qemu.mirror(folder / "s.qmp")
+        yield Served(f"nbd+unix:///v1?socket={sock}", [source, target])
 
 
 @contextmanager
