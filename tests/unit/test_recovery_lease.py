@@ -31,6 +31,23 @@ def test_acquired_once_and_lost_ahead_of_the_end() -> None:
     assert tenure.advance(20.0, 10.6)[1] == "acquired"
 
 
+def test_a_gap_is_seen_in_when_it_was_acquired() -> None:
+    first, _ = Tenure(stop_before=1.0).advance(10.0, 5.0)
+    renewed, _ = first.advance(15.0, 8.9)
+    assert renewed.since == first.since == 5.0
+    lost, _ = renewed.advance(15.0, 14.0)
+    again, _ = lost.advance(25.0, 14.5)
+    assert again.since == 14.5, "also if its real end had not come"
+
+
+def test_a_restart_is_no_gap_while_the_lease_lasts() -> None:
+    fresh = Tenure(stop_before=1.0)
+    assert fresh.taken_up(5.0, 10.0, 8.9).since == 5.0
+    ended = fresh.taken_up(5.0, 10.0, 9.0)
+    assert not ended.held
+    assert ended.advance(20.0, 11.0)[0].since == 11.0
+
+
 def test_a_lease_taken_away_is_lost_at_once() -> None:
     tenure, _ = Tenure(stop_before=1.0).advance(10.0, 5.0)
     assert tenure.advance(0.0, 5.1)[1] == "lost"

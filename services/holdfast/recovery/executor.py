@@ -10,6 +10,7 @@ from holdfast.config.model import ProcessCheck, Resource
 from holdfast.recovery.kinds.base import ActionFailed, Kind, Running
 from holdfast.recovery.messages import ActionDone, RunAction
 from holdfast.recovery.state import ResourceState
+from holdfast.stopping import end
 from holdfast.structs import replace
 
 CHECK_EVERY = 0.05
@@ -75,9 +76,7 @@ class Executor:
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            await end(*waiting)
         if running.died is not None and running.died.is_set():
             raise ActionFailed(f"it ended while it was starting: {running.how()}")
         ready.result()

@@ -27,6 +27,7 @@ from holdfast.recovery.suspended import Suspended
 from holdfast.recovery.watchdog import Watchdog
 from holdfast.recovery.watchdog_device import device
 from holdfast.service import Runtime
+from holdfast.stopping import end
 from holdfast.wire import MonitorPulse, Order, OrderReply, Pulse, Suspend
 
 LOST = "no majority of voters renewed the lease in time, or it was taken away"
@@ -114,9 +115,7 @@ class Hands:
             self._rt.spawn(self._listen(), "listen"),
         ]
         await self._rt.stopping.wait()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
 
     def close(self) -> None:
         """End without touching a workload. An armed watchdog stays so: a successor must come."""

@@ -21,6 +21,8 @@ class StoredLease(msgspec.Struct, frozen=True, kw_only=True):
 
     boot: str = ""
     term: int = 0
+    since: float = 0.0
+    """When it was acquired; it has lasted without a gap."""
     valid_until: float = 0.0
 
 

@@ -15,6 +15,7 @@ from holdfast.paths import Paths
 from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.journal import Journal, JournalError, StoredLease
 from holdfast.recovery.tenure import Tenure
+from holdfast.stopping import end
 from holdfast.structs import replace
 from holdfast.timing import Timing
 from holdfast.wire import Claim, Renew, Vote
@@ -73,18 +74,17 @@ class LeaseHolder:
     async def run(self) -> None:
         """Renew until cancelled. The lease is not released: the workloads need it (I10)."""
         try:
-            self._felt()
             while True:
-                self._ask_all()
+                # One look at the clock for both: no gap can hide between them.
+                now = clock.monotonic()
+                self._felt(now)
+                self._ask_all(now)
+                # Timers stand still while the machine is suspended: the next look is not theirs.
                 await asyncio.sleep(self._timing.renew_every)
-                # Also here, because timers stand still while the machine is suspended.
-                self._felt()
         finally:
             if self._alarm is not None:
                 self._alarm.cancel()
-            for task in self._asking:
-                task.cancel()
-            await asyncio.gather(*self._asking, return_exceptions=True)
+            await end(*self._asking)
 
     def _take_up(self, stored: StoredLease) -> None:
         """What an earlier run of this service, in this boot, was promised is still promised."""
@@ -98,10 +98,10 @@ class LeaseHolder:
             valid_until=stored.valid_until,
         )
         self._dead_man.arm(stored.valid_until - self._timing.kill_before)
-        self.tenure, _ = self.tenure.advance(stored.valid_until, clock.monotonic())
-
-    def _ask_all(self) -> None:
         now = clock.monotonic()
+        self.tenure = self.tenure.taken_up(stored.since, stored.valid_until, now)
+
+    def _ask_all(self, now: float) -> None:
         self._holder, request = self._holder.request(now)
         for voter in self._voters:
             task = asyncio.create_task(self._ask(voter, request), name=f"lease {voter}")
@@ -119,16 +119,16 @@ class LeaseHolder:
             self._reject(subjects.lease(voter), f"a vote of {vote.voter}")
             return
         self._holder = self._holder.on_vote(vote)
-        self._felt()
+        self._felt(clock.monotonic())
 
-    def _felt(self) -> None:
+    def _felt(self, now: float) -> None:
         """Compare the lease with the clock: first the switches, then the file, then the groups."""
         valid_until = self._holder.valid_until
         self._dead_man.arm(valid_until - self._timing.kill_before)
         self._looked(valid_until)
-        self._store(StoredLease(boot=self._holder.boot, term=self.term, valid_until=valid_until))
-        now = clock.monotonic()
         self.tenure, change = self.tenure.advance(valid_until, now)
+        boot, since = self._holder.boot, self.tenure.since
+        self._store(StoredLease(boot=boot, term=self.term, since=since, valid_until=valid_until))
         self._set_alarm(now)
         if change is not None:
             self._changed(change)
@@ -139,7 +139,10 @@ class LeaseHolder:
         self._alarm = None
         if self.tenure.held:
             loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(self.tenure.act_until - now, self._felt)
+            self._alarm = loop.call_later(self.tenure.act_until - now, self._alarmed)
+
+    def _alarmed(self) -> None:
+        self._felt(clock.monotonic())
 
     def _store(self, lease: StoredLease) -> None:
         if lease == self._stored:

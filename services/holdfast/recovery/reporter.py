@@ -65,7 +65,10 @@ class Reporter:
         members = [volume.members for volume in replicated(self._rt.cluster).values()]
         while any(self._rt.place in names for names in members):
             lease = NodeLease(
-                node=self._rt.place, boot=self._rt.boot, valid_until=self._lease.valid_until
+                node=self._rt.place,
+                boot=self._rt.boot,
+                since=self._lease.tenure.since,
+                valid_until=self._lease.valid_until,
             )
             with contextlib.suppress(BusError):
                 await self._rt.bus.publish(subject, lease)

@@ -18,6 +18,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
     mark: Mark = Mark()
     active: bool = False
+    since: float = 0.0
+    """Of a replicated volume: `NodeLease.since` of the lease under which it is known to be ours."""
 
 
 class Memory:

@@ -10,6 +10,7 @@ from holdfast.errors import HoldfastError
 from holdfast.events import EventData
 from holdfast.events.fields import volume_entity
 from holdfast.service import Runtime
+from holdfast.stopping import end
 from holdfast.storage_replication.drivers.directory import DirectoryDriver
 from holdfast.storage_replication.keeper import Keeper
 from holdfast.storage_replication.memory import Memory
@@ -63,9 +64,7 @@ class Storage:
             await self._fleet.start(lambda work, name: tasks.append(rt.spawn(work, name)))
             await rt.stopping.wait()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
 
     async def _ordered(self, order: VolumeOrder | NodeLease) -> Acknowledged | None:
         if isinstance(order, NodeLease):

@@ -95,7 +95,8 @@ class NodeLease(Message, frozen=True, kw_only=True, tag="node_lease"):
 
     node: str
     boot: BootId
-    valid_until: Annotated[float, Meta(ge=0, description="this node's monotonic seconds")]
+    since: Annotated[float, Meta(ge=0, description="it has lasted since then, without a gap")]
+    valid_until: Annotated[float, Meta(ge=0, description="both in this node's monotonic seconds")]
 
 
 # --- ha.admin.storage-<node> ------------------------------------------------------------------

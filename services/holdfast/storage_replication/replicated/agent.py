@@ -12,6 +12,7 @@ from holdfast.events.storage import (
     VolumeRefused,
     VolumeReleased,
 )
+from holdfast.stopping import end
 from holdfast.storage_replication.control import Ask, Happened, Lease, State
 from holdfast.storage_replication.epochs import Mark, refusal
 from holdfast.storage_replication.memory import Memory, Remembered
@@ -23,8 +24,10 @@ from holdfast.storage_replication.replicated.register import Register
 from holdfast.storage_replication.replicated.reports import Reports, Trail
 from holdfast.storage_replication.replicated.role import Role, broken
 from holdfast.storage_replication.replicated.supervisor import Supervisor
+from holdfast.storage_replication.replicated.tenancy import Tenancy
 from holdfast.volumes import VolumeRecord
 from holdfast.wire import Acknowledged, VolumeOrder
+from holdfast.wire.volumes import NodeLease
 
 _log = logging.getLogger("holdfast.storage")
 
@@ -39,11 +42,11 @@ class Agent:
         self._boot, self.register, self._memory = boot, register, memory
         self.reports = reports
         self._turn = asyncio.Lock()
-        self._valid_until = 0.0
+        self._tenancy = Tenancy(self.volume, register, memory, self._turn, self._pass_on)
         self._end_said = False
         self.changed: Callable[[], None] = lambda: None
         self.paths = Supervisor(place, register, self._told, self._resume, self._ended)
-        self._role = Role(place, register, self.paths, reports, lambda: self._valid_until)
+        self._role = Role(place, register, self.paths, reports, lambda: self._tenancy.valid_until)
         self._asks = Asks(self)
 
     @property
@@ -53,20 +56,21 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled; the data path goes on (I10)."""
-        asks = asyncio.create_task(self._asks.run())
+        beside = [asyncio.create_task(one) for one in (self._asks.run(), self._tenancy.run())]
         try:
             await self.paths.run()
         finally:
-            asks.cancel()
-            await asyncio.gather(asks, return_exceptions=True)
+            await end(*beside)
 
-    def lease(self, valid_until: float) -> None:
-        """This node's lease lasts until then; an end that is known already is not taken back."""
-        self._valid_until = max(self._valid_until, valid_until)
-        known = self._memory.of(self.volume)
+    def lease(self, lease: NodeLease) -> None:
+        """Recovery renewed this node's lease."""
+        self._tenancy.renew(lease)
+
+    def _pass_on(self) -> None:
+        epoch = self._memory.of(self.volume).mark.epoch
         # A data path may not know yet that what it serves was released.
-        if self.paths.client is not None and known.active and self._serves(known.mark.epoch):
-            lease = Lease(epoch=known.mark.epoch, valid_until=self._valid_until)
+        if self.paths.client is not None and self._serves(epoch):
+            lease = Lease(epoch=epoch, valid_until=self._tenancy.valid_until)
             self.paths.client.say(lease)
 
     async def order(self, order: VolumeOrder) -> Acknowledged:
@@ -87,13 +91,12 @@ class Agent:
         wanted = Mark(epoch=order.epoch, node=order.node, boot=order.boot)
         if problem := refusal(known.mark, wanted):
             return self._refuse(order, problem)
-        if known == Remembered(mark=wanted, active=True) and self._serves(order.epoch):
+        if known.active and known.mark == wanted and self._serves(order.epoch):
+            await self._tenancy.confirm()
             return Acknowledged(ok=True)
         self._memory.store(self.volume, Remembered(mark=wanted))
         trail = Trail(order.incident, order.cause)
-        await self._role.take(order.epoch, trail)
-        self._memory.store(self.volume, Remembered(mark=wanted, active=True))
-        self.lease(self._valid_until)
+        await self._take(wanted, trail)
         data = VolumeActivated(
             volume=self.volume,
             node=order.node,
@@ -103,6 +106,12 @@ class Agent:
         )
         self.changed()
         return Acknowledged(ok=True, event=self.reports.say(self.volume, data, trail))
+
+    async def _take(self, mark: Mark, trail: Trail | None) -> None:
+        since = self._tenancy.since
+        await self._role.take(mark.epoch, trail)
+        self._memory.store(self.volume, Remembered(mark=mark, active=True, since=since))
+        self._pass_on()
 
     def _serves(self, epoch: int) -> bool:
         state = self.paths.state
@@ -169,8 +178,7 @@ class Agent:
                 self._ended("while no storage service ran here")
                 self._end_said = False
             try:
-                await self._role.take(known.mark.epoch, None)
-                self.lease(self._valid_until)
+                await self._take(known.mark, None)
             except HoldfastError as error:
                 _log.error("volume %s is not served again: %s", self.volume, error)
 

@@ -57,7 +57,7 @@ class Fleet:
             self._rt.rejects.reject(subject, "stale", f"a lease of {lease.node}, {lease.boot}")
             return
         for agent in self.agents.values():
-            agent.lease(lease.valid_until)
+            agent.lease(lease)
 
     def pulses(self) -> list[VolumePulse]:
         """How the volumes stand."""

@@ -117,6 +117,17 @@ def go_on(record: VolumeRecord, node: str) -> None:
         )
 
 
+def still(record: VolumeRecord, *, node: str, epoch: int) -> VolumeRecord:
+    """The same record, if it names this node as the primary at that epoch. Raises ChangeRefused."""
+    if (record.primary, record.epoch) != (node, epoch):
+        raise ChangeRefused(
+            f"{record.primary or 'nobody'} is its primary, at epoch {record.epoch}",
+            place=f"volume {record.volume}",
+            cure=f"release it on {node}, which served it at epoch {epoch}",
+        )
+    return record
+
+
 def _loss(record: VolumeRecord, node: str, max_lag: str) -> str:
     """What is lost if a member that is not in sync is promoted. Raises ChangeRefused."""
     if record.accepted is not None and record.accepted.node == node:
