@@ -21,6 +21,7 @@ from holdfast.volumes import VolumeRecord, VolumeStore
 from holdfast.wire.volumes import NodeLease
 from tests.support.buses import MakeBus
 from tests.support.nats import NatsServer
+from tests.support.waiting import until
 
 WITHIN = 20.0
 MARK = Mark(epoch=3, node="alpha", boot="b")
@@ -119,6 +120,7 @@ async def test_what_another_node_has_taken_over_stays_shut(
     with pytest.raises(ChangeRefused, match="beta is its primary, at epoch 4"):
         await node.tenancy.confirm()
     node.tenancy.renew(lease(200.0, 207.0))
+    await until(lambda: "beta is its primary" in node.tenancy.problem, within=WITHIN)
     assert node.told == []
     assert node.memory.of("v").since == 100.0
 

@@ -147,7 +147,8 @@ class Agent:
     def _look(self, state: State) -> None:
         record = self.record
         problem = broken(state)
-        self.reports.own(self.volume, state.epoch, problem or state.frozen)
+        problem = problem or self._tenancy.problem or state.frozen
+        self.reports.own(self.volume, state.epoch, problem)
         if state.role == "primary" and record is not None and record.epoch == state.epoch:
             for name in record.members:
                 if name != self.place.node:

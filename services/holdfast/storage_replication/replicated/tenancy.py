@@ -7,7 +7,6 @@ What is seen to be another's is told of no lease in any case.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -20,7 +19,6 @@ from holdfast.wire.volumes import NodeLease
 
 CONFIRM_WITHIN = 3.0
 """Seconds. The next renewal has it tried again."""
-_log = logging.getLogger("holdfast.storage")
 
 
 class Tenancy:
@@ -38,7 +36,8 @@ class Tenancy:
         self._volume, self._register, self._memory = volume, register, memory
         self._turn, self._renewed = turn, renewed
         self._doubtful = asyncio.Event()
-        self._problem = ""
+        self.problem = ""
+        """Why what is active here is told of no lease; empty: it is."""
         self.valid_until = 0.0
         """An end that was known is not taken back."""
         self.since = 0.0
@@ -51,10 +50,12 @@ class Tenancy:
         self.valid_until = max(self.valid_until, lease.valid_until)
         self.since = lease.since
         known = self._memory.of(self._volume)
-        if self.holds(known):
-            self._renewed()
-        elif known.active:
+        if known.active and not self.holds(known):
             self._doubtful.set()
+            return
+        self.problem = ""
+        if known.active:
+            self._renewed()
 
     def holds(self, known: Remembered) -> bool:
         """Whether it is active and known to be ours under the lease of now, and nothing newer was
@@ -70,16 +71,11 @@ class Tenancy:
             await self._doubtful.wait()
             self._doubtful.clear()
             async with self._turn:
-                problem = ""
                 try:
                     await self.confirm()
+                    self.problem = ""
                 except HoldfastError as error:
-                    problem = str(error)
-            if problem and problem != self._problem:
-                _log.warning(
-                    "volume %s is not served after a gap in the lease: %s", self._volume, problem
-                )
-            self._problem = problem
+                    self.problem = f"not served after a gap in the lease: {error.problem}"
 
     async def confirm(self) -> None:
         """What is active goes on under this lease. Raises HoldfastError: it is another's, or nobody
