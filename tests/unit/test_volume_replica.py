@@ -24,7 +24,9 @@ class Wire:
         self.sent: list[Frame] = []
         self.closed = False
 
-    def send(self, frame: bytes, payload: bytes | memoryview = b"") -> None:
+    def send(
+        self, frame: bytes, payload: bytes | memoryview = b"", *, at_once: bool = False
+    ) -> None:
         assert not self.closed
         found = parse(memoryview(frame + bytes(payload)))
         assert found is not None

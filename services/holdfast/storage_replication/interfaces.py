@@ -101,8 +101,13 @@ class Store(Protocol):
 class Link(Protocol):
     """One connection to one member: in order, lost as a whole."""
 
-    def send(self, frame: bytes, payload: bytes | memoryview = b"") -> None:
-        """Takes what it needs of `payload` before it returns; says nothing of arrival."""
+    def send(
+        self, frame: bytes, payload: bytes | memoryview = b"", *, at_once: bool = False
+    ) -> None:
+        """Takes what it needs of `payload` before it returns; says nothing of arrival.
+
+        `at_once`: it leaves now, with all before it, and not with what else this turn brings.
+        """
         ...
 
     def close(self) -> None:

@@ -28,7 +28,9 @@ class End:
     def alive(self) -> bool:
         return self.open and self.life == self.power.life
 
-    def send(self, frame: bytes, payload: bytes | memoryview = b"") -> None:
+    def send(
+        self, frame: bytes, payload: bytes | memoryview = b"", *, at_once: bool = False
+    ) -> None:
         if not self.alive:
             return
         self.power.step()

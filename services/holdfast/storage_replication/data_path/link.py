@@ -114,11 +114,13 @@ class LinkConnection(asyncio.BufferedProtocol):
 
     # --- called by the engine ---
 
-    def send(self, frame: bytes, payload: bytes | memoryview = b"") -> None:
+    def send(
+        self, frame: bytes, payload: bytes | memoryview = b"", *, at_once: bool = False
+    ) -> None:
         """As `Link.send`. What is not taken is bounded: above the limit, the connection ends."""
         if self.closed:
             return
-        if not self._output and not self._receiving:
+        if not (at_once or self._output or self._receiving):
             # What one turn of the loop brings leaves in one system call.
             self._loop.call_soon(self._flush)
         self._output.append(frame)
@@ -128,6 +130,8 @@ class LinkConnection(asyncio.BufferedProtocol):
         if self._transport.get_write_buffer_size() + self._unsent > self._limit:
             _log.warning("a member takes too little: its connection is closed")
             self.close()
+        elif at_once:
+            self._flush()
 
     def close(self) -> None:
         """As `Link.close`: at once, what was not sent is dropped."""

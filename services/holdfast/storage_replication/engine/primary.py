@@ -81,7 +81,9 @@ class Primary:
             return
         now = self.now()
         if not self._held and not self._shut(now) and self.stream.ready(offset, length):
-            self._apply(offset, length, fua, done, now, self.stream.write(offset, data, now))
+            # Alone it leaves at once; what comes while others are under way is collected.
+            seq = self.stream.write(offset, data, now, at_once=not self.answers.pending.bytes)
+            self._apply(offset, length, fua, done, now, seq)
             return
         copy = bytes(data)
         apply = partial(self.stream.write, offset, copy)

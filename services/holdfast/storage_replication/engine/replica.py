@@ -172,7 +172,6 @@ class Replica:
                 file.zero(frame.offset, frame.length, bool(frame.flags & PUNCH))
                 self._touch(frame)
             case Kind.FLUSH:
-                self._applied = max(self._applied, frame.sequence)
                 life = self._gate.life
                 file.sync(lambda error: self._flushed(life, frame.sequence, error))
             case Kind.HASH:

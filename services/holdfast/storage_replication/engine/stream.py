@@ -58,31 +58,37 @@ class Stream:
         self.disk.activity.activate(extents, then)
         self.relieve()
 
-    def write(self, offset: int, data: bytes | memoryview, now: float) -> int:
-        """Apply and send; its extents are active. The sequence number; 0: the disk failed."""
+    def write(
+        self, offset: int, data: bytes | memoryview, now: float, *, at_once: bool = False
+    ) -> int:
+        """Send and apply; its extents are active. The sequence number; 0: the disk failed.
+
+        The members first: they work at it meanwhile. If the own disk fails then, they have what
+        nobody was told of, as after any crash. `at_once`: as `Link.send`.
+        """
+        length = len(data)
+        if length <= MAX_PAYLOAD:
+            self._distribute(Kind.WRITE, offset, length, data, 0, now, at_once)
+        else:
+            view = memoryview(data)
+            for start in range(0, length, MAX_PAYLOAD):
+                part = view[start : start + MAX_PAYLOAD]
+                self._distribute(Kind.WRITE, offset + start, len(part), part, 0, now, at_once)
         try:
             self.disk.file.pwrite(offset, data)
         except OSError as error:
             self.disk.fail(error.errno or 5)
             return 0
-        length = len(data)
-        if length <= MAX_PAYLOAD:
-            self._distribute(Kind.WRITE, offset, length, data, 0, now)
-        else:
-            view = memoryview(data)
-            for start in range(0, length, MAX_PAYLOAD):
-                part = view[start : start + MAX_PAYLOAD]
-                self._distribute(Kind.WRITE, offset + start, len(part), part, 0, now)
         return self._touched(offset, length)
 
     def zero(self, offset: int, length: int, punch: bool, now: float) -> int:
         """As `write`; at most MAX_LENGTH."""
+        self._distribute(Kind.ZERO, offset, length, b"", PUNCH if punch else 0, now, True)
         try:
             self.disk.file.zero(offset, length, punch)
         except OSError as error:
             self.disk.fail(error.errno or 5)
             return 0
-        self._distribute(Kind.ZERO, offset, length, b"", PUNCH if punch else 0, now)
         return self._touched(offset, length)
 
     def _touched(self, offset: int, length: int) -> int:
@@ -100,6 +106,7 @@ class Stream:
         data: bytes | memoryview,
         flags: int,
         now: float,
+        at_once: bool,
     ) -> None:
         self.seq = seq = self.seq + 1
         header = b""
@@ -113,7 +120,7 @@ class Stream:
                 kind, self.epoch, seq, offset=offset, length=length, payload=data, flags=flags
             )
             if peer.link is not None:
-                peer.link.send(header, data)
+                peer.link.send(header, data, at_once=at_once)
         for peer in self._mapped:
             if peer.lag is not None and peer.counts:
                 peer.lag.wrote(seq, length, now)
@@ -133,7 +140,7 @@ class Stream:
         header = encode(Kind.FLUSH, self.epoch, seq)
         for peer in self._fed:
             if peer.link is not None:
-                peer.link.send(header)
+                peer.link.send(header, at_once=True)  # they sync while this disk does
         self.disk.file.sync(lambda error: self._synced(seq, error))
         return seq
 
