@@ -154,7 +154,10 @@ def test_an_absent_old_primary_is_compared_where_an_activity_log_says_so(known: 
         world.service.record = word
     old, new = world.machines["a"], world.machines["b"]
     world.client.busy = True
-    world.loop.run(world.loop.now + 0.02)
+    for _ in range(50):
+        world.loop.run(world.loop.now + 0.02)
+        if leader.disk.activity.active:
+            break
     world.client.busy = False
     assert leader.disk.activity.active
     old.die(True)

@@ -46,7 +46,14 @@ VERIFY = 1
 PUNCH = 1
 _FLAGS = {Kind.BEGIN: IN_PLACE, Kind.HASH: VERIFY, Kind.HASHES: VERIFY, Kind.ZERO: PUNCH}
 _WITH_PAYLOAD = frozenset({Kind.HELLO, Kind.WELCOME, Kind.REFUSED, Kind.WRITE, Kind.HASHES})
-_KINDS = {int(kind): kind for kind in Kind}
+_OF_SOMETHING = frozenset({Kind.WRITE, Kind.ZERO, Kind.HASH})
+_RULES = {
+    int(kind): (kind, _FLAGS.get(kind, 0), MAX_PAYLOAD if kind in _WITH_PAYLOAD else 0)
+    for kind in Kind
+}
+"""By the number of a kind: it, the flags that it may have, and the most bytes of its payload."""
+_END = 1 << 63
+_BARE_SIZE = _BARE.size
 
 
 class FrameError(HoldfastError):
@@ -95,30 +102,26 @@ def parse(data: memoryview) -> tuple[Frame, memoryview] | None:
     """
     if len(data) < SIZE:
         return None
-    frame, size, checksum = _header(data)
-    if len(data) < SIZE + size:
-        return None
-    payload = data[SIZE : SIZE + size]
-    if crc32(payload, crc32(data[: _BARE.size])) != checksum:
-        raise FrameError(f"{frame.kind.name}: wrong checksum")
-    return frame, payload
-
-
-def _header(data: memoryview) -> tuple[Frame, int, int]:
     magic, number, flags, zero, epoch, sequence, offset, length, size, checksum = (
         _HEADER.unpack_from(data)
     )
-    kind = _KINDS.get(number)
-    if magic != _MAGIC or zero or kind is None:
+    rule = _RULES.get(number)
+    if magic != _MAGIC or zero or rule is None:
         raise FrameError("not a frame of this protocol")
-    if flags and flags & ~_FLAGS.get(kind, 0):
+    kind, allowed, most = rule
+    if flags & ~allowed:
         raise FrameError(f"{kind.name}: unknown flags {flags:#x}")
-    if size > MAX_PAYLOAD or length > MAX_LENGTH or offset + length > 1 << 63:
+    if size > most or length > MAX_LENGTH or offset + length > _END:
         raise FrameError(f"{kind.name}: {size} bytes for {length} at {offset} are too many")
-    if size and kind not in _WITH_PAYLOAD:
-        raise FrameError(f"{kind.name}: carries no payload, {size} bytes came")
     if kind is Kind.WRITE and size != length:
         raise FrameError(f"WRITE: {size} bytes for {length}")
-    if kind in (Kind.WRITE, Kind.ZERO, Kind.HASH) and length == 0:
+    if not length and kind in _OF_SOMETHING:
         raise FrameError(f"{kind.name}: of nothing")
-    return Frame(kind, flags, epoch, sequence, offset, length), size, checksum
+    end = SIZE + size
+    if len(data) < end:
+        return None
+    payload = data[SIZE:end]
+    bare = crc32(data[:_BARE_SIZE])
+    if (crc32(payload, bare) if size else bare) != checksum:
+        raise FrameError(f"{kind.name}: wrong checksum")
+    return Frame(kind, flags, epoch, sequence, offset, length), payload

@@ -17,8 +17,8 @@ class Pending:
         self._latest: dict[int, int] = {}
         self.bytes = 0
 
-    def __len__(self) -> int:
-        return len(self._writes)
+    def __bool__(self) -> bool:
+        return self.bytes > 0
 
     def add(self, seq: int, offset: int, length: int, done: Done | None, began: float) -> None:
         """One more."""

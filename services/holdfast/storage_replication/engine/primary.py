@@ -82,7 +82,7 @@ class Primary:
         now = self.now()
         if not self._held and not self._shut(now) and self.stream.ready(offset, length):
             # Alone it leaves at once; what comes while others are under way is collected.
-            seq = self.stream.write(offset, data, now, at_once=not self.answers.pending.bytes)
+            seq = self.stream.write(offset, data, now, at_once=not self.answers.pending)
             self._apply(offset, length, fua, done, now, seq)
             return
         copy = bytes(data)
@@ -209,12 +209,14 @@ class Primary:
             return
         self._advancing = True
         try:
-            moved = True
+            answers, moved = self.answers, True
             while moved and not self._ended:
-                moved = self.answers.acknowledge()
-                moved |= self.answers.answer_flushes()
-                moved |= self.answers.answer_reads()
+                acknowledged = answers.acknowledge()
+                moved = answers.answer_flushes()
+                moved |= answers.answer_reads()
                 moved |= self._release()
+                # Whoever was told may have written more.
+                moved |= acknowledged and bool(answers.pending)
         finally:
             self._advancing = False
 

@@ -195,9 +195,12 @@ class Replica:
     def _touch(self, frame: Frame) -> None:
         active, extent = self.disk.activity.active, self.disk.geometry.extent
         last = (frame.offset + frame.length - 1) // extent
+        seq = frame.sequence
         for index in range(frame.offset // extent, last + 1):
-            active[index] = max(active.get(index, 0), frame.sequence)
-        self._applied = max(self._applied, frame.sequence)
+            if active.get(index, 0) < seq:
+                active[index] = seq
+        if self._applied < seq:
+            self._applied = seq
 
     def _flushed(self, life: int, seq: int, error: int) -> None:
         if error:

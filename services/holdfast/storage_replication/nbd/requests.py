@@ -35,9 +35,15 @@ class Rules:
         self._export = export
         self._structured = structured
         self._allocation = allocation
+        writable = -1 if export.read_only else MAX_PAYLOAD
+        self._usual = {int(Command.READ): MAX_PAYLOAD, int(Command.WRITE): writable}
+        """How long a request may be that needs no other look, if it has no flags."""
 
     def refusal(self, command: int, flags: int, offset: int, length: int) -> Refusal | None:
         """Why this request is not done; None: it is."""
+        usual = self._usual.get(command, -1)
+        if not flags and length <= usual and offset + length <= self._export.size:
+            return None
         allowed = _FLAGS.get(command)  # type: ignore[call-overload]
         if allowed is None:
             return errno.EINVAL, f"unknown command {command}"
