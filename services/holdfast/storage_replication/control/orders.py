@@ -9,8 +9,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """Another member, as the record has it."""
 
     host: str
-    """Where its data path listens (`--listen`)."""
+    """Where its data path listens (`--listen`). Empty: nobody knows; it is not connected to."""
     port: int
+    instance: str = ""
+    """Which copy it is: only this one is taken for it, and what is known of another one is not
+    believed of it. Empty: it has not been started yet."""
     counts: bool
     """In the in-sync set; async: following."""
     asynchronous: bool = False
@@ -68,10 +71,10 @@ class Demote(Order, frozen=True, kw_only=True, tag="demote"):
 class SetMembers(Order, frozen=True, kw_only=True, tag="set_members"):
     """The members without this node. Primary only.
 
-    New ones: `counts` must be False; done when their dirty map is durable, and only then may the
-    record name them. Missing ones: they are asked about (`take_out`) if they count, and forgotten
-    once the record agreed: then `State` names them no more. Others: a changed address is used from
-    the next connection on, `counts` is not looked at.
+    Repeated until `State` shows them. New ones: `counts` must be False; done when their dirty map,
+    which says that they have nothing, is durable. Missing ones: they are asked about (`take_out`)
+    if they count, and forgotten once the record agreed. One that is another `instance` is both.
+    Others: a changed address is used from the next connection on, `counts` is not looked at.
     """
 
     members: dict[str, Member]

@@ -53,6 +53,8 @@ class Ask(Message, frozen=True, kw_only=True, tag="ask"):
     change: Literal["take_in", "take_out"]
     """Into or out of the in-sync set; async: the members that follow within their bound."""
     asynchronous: bool
+    instance: str = ""
+    """`Member.instance` of whom this is about. Empty: not known."""
 
 
 What = (
@@ -100,6 +102,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     counts: bool
     """In sync or following, as far as the record is known here."""
     asynchronous: bool
+    instance: str = ""
+    """As in `Member`."""
     phase: str
     """engine.peer.Phase: away, greeting, waiting, reconciling, resyncing, streaming."""
     behind: int

@@ -118,8 +118,10 @@ class Node:
             order.epoch, order.counted, order.kept_from, others, order.accept_loss
         )
         try:
+            self._doubt(order.members)
             primary = promote(self.disk, ports, self.settings, promotion)
             self.role = primary
+            self.know(order.members)
             lag = order.bounds.max_lag_bytes
             self.dialer = Dialer(primary, self._tls, lag)
             self.reach(order.members)
@@ -137,10 +139,27 @@ class Node:
             raise
         self.changed = True
 
+    def know(self, members: dict[str, Member]) -> None:
+        """Which copies these members of this primary are. Raises OSError."""
+        copies = {name: member.instance for name, member in members.items()}
+        self.disk.change(copies=self.disk.superblock.copies | copies)
+        for name, instance in copies.items():
+            self.primary.members.peers[name].instance = instance
+
+    def _doubt(self, members: dict[str, Member]) -> None:
+        """What this node's dirty maps say of other copies says nothing of these."""
+        own = self.disk.superblock
+        maps = {
+            name: epoch
+            for name, epoch in own.maps.items()
+            if name in members and own.copies.get(name) == members[name].instance
+        }
+        self.disk.change(maps=maps)
+
     def reach(self, members: dict[str, Member]) -> None:
         """Where the members of this primary are, from now on."""
         if self.dialer is not None:
-            self.dialer.know({name: (m.host, m.port) for name, m in members.items()})
+            self.dialer.know({name: (m.host, m.port) for name, m in members.items() if m.host})
 
     async def go_back(self) -> None:
         """To the last consistent state of an unfinished resync. Raises FallbackRefused, OSError."""

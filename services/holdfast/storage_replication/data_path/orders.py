@@ -16,6 +16,7 @@ from holdfast.storage_replication.control import (
     FallBack,
     FromService,
     Lease,
+    Member,
     Order,
     Promote,
     Resize,
@@ -143,25 +144,34 @@ class Orders:
     async def _set_members(self, order: SetMembers) -> None:
         node, primary = self._node, self._node.primary
         peers = primary.members.peers
+        for name, peer in list(peers.items()):
+            wanted = order.members.get(name)
+            another = wanted is not None and peer.instance not in ("", wanted.instance)
+            if (wanted is None or another) and not peer.leaving:
+                primary.members.leave(name)
         for name, member in order.members.items():
             if name in peers and peers[name].leaving:
                 raise self._not_now(f"{name} is just being removed", "wait until it is gone")
             if name not in peers and member.counts:
                 raise self._not_now(f"{name} cannot count yet", "add it with counts false")
+        # Whom to expect is known before there is a connection, and before one that is gone is new.
+        node.know({name: member for name, member in order.members.items() if name in peers})
         node.reach(order.members)
         for name, member in order.members.items():
             if name not in peers:
-                added: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-                add_member(
-                    primary,
-                    node.settings,
-                    name,
-                    asynchronous=member.asynchronous,
-                    done=resolver(added),
-                )
-                await _in_time(added, "its dirty map is not durable yet")
-        for name in peers.keys() - order.members.keys():
-            primary.members.leave(name)
+                await self._add(primary, name, member)
+
+    async def _add(self, primary: Primary, name: str, member: Member) -> None:
+        added: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        add_member(
+            primary,
+            self._node.settings,
+            name,
+            asynchronous=member.asynchronous,
+            done=resolver(added),
+        )
+        self._node.know({name: member})
+        await _in_time(added, "its dirty map is not durable yet")
 
     async def _resize(self, size: int) -> None:
         node, primary = self._node, self._node.primary

@@ -40,6 +40,7 @@ class Questions:
                 member=member,
                 change="take_in" if counts else "take_out",
                 asynchronous=primary.members.peers[member].lag is not None,
+                instance=primary.members.peers[member].instance,
             )
         )
 

@@ -74,6 +74,7 @@ def _member(primary: Primary, peer: Peer) -> MemberState:
         connected=peer.link is not None,
         counts=peer.counts,
         asynchronous=lag is not None,
+        instance=peer.instance,
         phase=peer.phase.value,
         behind=behind,
         silent=primary.now() - peer.heard_at if peer.silent else 0.0,

@@ -17,6 +17,7 @@ from holdfast.storage_replication.disk.undo import UndoLog
 from holdfast.storage_replication.interfaces import BlockFile, Done, Store
 
 ACTIVITY = "activity"
+INSTANCE = "instance"
 
 
 class MemberDisk:
@@ -27,6 +28,8 @@ class MemberDisk:
     ) -> None:
         self.store, self.file, self.superblock = store, file, superblock
         self.geometry = superblock.geometry
+        self.instance = (store.read(INSTANCE) or b"").decode("ascii", "replace").strip()
+        """Which copy this is, says the service that made it; empty: it did not."""
         self._undo_limit = undo_limit
         bits = self._bitmap(ACTIVITY, self.geometry.extents(superblock.size))
         bits.load()

@@ -45,6 +45,8 @@ class Superblock(msgspec.Struct, frozen=True, kw_only=True):
     """While `resyncing`: the undo log leads back to the last consistent state."""
     maps: dict[str, int] = {}
     """Member: the epoch at which this node, as primary, has kept its dirty map without a gap."""
+    copies: dict[str, str] = {}
+    """Member: which copy of it (`control.Member.instance`) that map is about."""
 
 
 def load(store: Store, place: str) -> Superblock | None:

@@ -35,6 +35,8 @@ def refusal(disk: MemberDisk, epoch: int, told: Hello | None) -> str:
         return f"it serves volume {told.uuid}, this is a member of {own.uuid}: check the addresses"
     if told.member != own.member or told.primary == own.member:
         return f"{told.primary} takes this node for {told.member}, it is {own.member}"
+    if told.instance and told.instance != disk.instance:
+        return f"it means copy {told.instance} of {own.member}, this is {disk.instance or 'none'}"
     if told.size <= 0:
         return "its volume has no size"
     if epoch < own.epoch:

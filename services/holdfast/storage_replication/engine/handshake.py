@@ -13,7 +13,13 @@ from holdfast.storage_replication.engine.stream import Stream
 def hello(stream: Stream, peer: Peer) -> None:
     """Introduce ourselves."""
     own = stream.disk.superblock
-    told = Hello(uuid=own.uuid, primary=own.member, member=peer.name, size=own.size)
+    told = Hello(
+        uuid=own.uuid,
+        primary=own.member,
+        member=peer.name,
+        size=own.size,
+        instance=peer.instance,
+    )
     stream.send(peer, Kind.HELLO, payload=msgspec.msgpack.encode(told))
 
 

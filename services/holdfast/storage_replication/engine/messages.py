@@ -14,6 +14,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     member: str
     """Whom it takes the other for."""
     size: int
+    instance: str = ""
+    """Which copy that is; empty: not known."""
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):

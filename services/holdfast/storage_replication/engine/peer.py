@@ -54,6 +54,8 @@ class Peer:
     ticket: int = 0
     ask_at: float = 0.0
     leaving: bool = False
+    instance: str = ""
+    """Which copy `dirty` is about; empty: not known."""
     size: int = 0
     """Of its volume, as far as it said."""
     resync: Resync | None = None

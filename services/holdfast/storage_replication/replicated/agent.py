@@ -23,6 +23,7 @@ from holdfast.storage_replication.replicated.pulse import lacking
 from holdfast.storage_replication.replicated.register import Register
 from holdfast.storage_replication.replicated.reports import Reports, Trail
 from holdfast.storage_replication.replicated.role import Role, broken
+from holdfast.storage_replication.replicated.roster import Roster
 from holdfast.storage_replication.replicated.supervisor import Supervisor
 from holdfast.storage_replication.replicated.tenancy import Tenancy
 from holdfast.volumes import VolumeRecord
@@ -48,6 +49,7 @@ class Agent:
         self.paths = Supervisor(place, register, self._told, self._resume, self._ended)
         self._role = Role(place, register, self.paths, reports, lambda: self._tenancy.valid_until)
         self._asks = Asks(self)
+        self.roster = Roster(place, register, self.paths)
 
     @property
     def record(self) -> VolumeRecord | None:
@@ -56,7 +58,8 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled; the data path goes on (I10)."""
-        beside = [asyncio.create_task(one) for one in (self._asks.run(), self._tenancy.run())]
+        parts = (self._asks.run(), self._tenancy.run(), self.roster.run())
+        beside = [asyncio.create_task(one) for one in parts]
         try:
             await self.paths.run()
         finally:
@@ -143,6 +146,7 @@ class Agent:
                 self.changed()
             case State():
                 self._look(message)
+                self.roster.look()
 
     def _look(self, state: State) -> None:
         record = self.record
@@ -191,6 +195,7 @@ class Agent:
         Removed and added again, perhaps in one look, is another membership.
         """
         self.changed()
+        self.roster.look()
         client, member = self.paths.client, record.members.get(self.place.node)
         if client is not None and (member is None or not member.instance):
             client.close()

@@ -51,7 +51,12 @@ class Asks:
             if ask.change == "take_out":
                 return transitions.take_out(record, node, ask.epoch, ask.member)
             return transitions.take_in(
-                record, node, ask.epoch, ask.member, asynchronous=ask.asynchronous
+                record,
+                node,
+                ask.epoch,
+                ask.member,
+                asynchronous=ask.asynchronous,
+                instance=ask.instance,
             )
 
         try:

@@ -63,18 +63,22 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return f"{lag.bytes} and {lag.seconds:g} s" if lag and self.config.mode == "async" else ""
 
     def others(self, record: VolumeRecord) -> dict[str, control.Member]:
-        """The other members of a record, as the primary here is told of them."""
-        return {
-            name: control.Member(
-                host=self.hosts[name][0],
-                port=self.hosts[name][1],
-                counts=record.counts(name),
-                asynchronous=self.config.mode == "async",
-                before=name in record.before,
-            )
-            for name in record.members
-            if name != self.node and name in self.hosts
-        }
+        """The other members of a record, as the primary here is told of them: all, for it must not
+        acknowledge without one that the record counts (V3)."""
+        return {n: self._member(record, n) for n in record.members if n != self.node}
+
+    def _member(self, record: VolumeRecord, name: str) -> control.Member:
+        instance = record.members[name].instance
+        # What answers there before its service has started it is of an earlier membership.
+        host, port = self.hosts.get(name, ("", 0)) if instance else ("", 0)
+        return control.Member(
+            host=host,
+            port=port,
+            instance=instance,
+            counts=record.counts(name),
+            asynchronous=self.config.mode == "async",
+            before=name in record.before,
+        )
 
     def command(self, record: VolumeRecord) -> list[str]:
         """How its data path is started."""

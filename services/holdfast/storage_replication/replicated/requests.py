@@ -6,7 +6,7 @@ from holdfast.config.volumes import size_in_bytes
 from holdfast.errors import HoldfastError
 from holdfast.events.storage import VolumeCreated, VolumeFellBack
 from holdfast.ids import uuid7
-from holdfast.storage_replication.control import FallBack, Resize, SetMembers, State, Verify
+from holdfast.storage_replication.control import FallBack, Resize, State, Verify
 from holdfast.storage_replication.replicated import transitions
 from holdfast.storage_replication.replicated.agent import Agent
 from holdfast.storage_replication.replicated.client import Client
@@ -79,9 +79,8 @@ async def _create(agent: Agent, trail: Trail) -> str:
 
 
 async def _member(agent: Agent, request: ChangeMember, trail: Trail) -> str:
-    state, client, record = _primary(agent)
+    state, _, _ = _primary(agent)
     node, member = agent.place.node, request.member
-    members = agent.place.others(record)
     if request.action == "add":
         if member not in agent.place.hosts:
             raise ChangeRefused(
@@ -90,16 +89,14 @@ async def _member(agent: Agent, request: ChangeMember, trail: Trail) -> str:
                 cure=f"add `[volumes.{agent.volume}.members.{member}]` on every place, and "
                 "restart storage_replication",
             )
-        new = transitions.add_member(record, node, state.epoch, member)
-        members = agent.place.others(new)
-        # Its dirty map first, which says that it has nothing yet.
-        await client.order(lambda n: SetMembers(id=n, members=members), within=WITHIN)
+        await agent.roster.settled(within=WITHIN)  # of an earlier membership nothing is left
         changed = await agent.register.change(
             agent.volume,
             lambda now: transitions.add_member(now, node, state.epoch, member),
             within=WITHIN,
         )
         agent.reports.set_changed(changed, agent.place.node, "added", member, trail)
+        agent.roster.look()
         return f"{member} gets a copy now; `holdfast volume status` shows how far it is"
     changed = await agent.register.change(
         agent.volume,
@@ -107,8 +104,7 @@ async def _member(agent: Agent, request: ChangeMember, trail: Trail) -> str:
         within=WITHIN,
     )
     agent.reports.set_changed(changed, agent.place.node, "removed", member, trail)
-    members.pop(member, None)
-    await client.order(lambda n: SetMembers(id=n, members=members), within=WITHIN)
+    await agent.roster.settled(within=WITHIN)
     return f"{member} keeps its data, but is no copy of the volume any more"
 
 

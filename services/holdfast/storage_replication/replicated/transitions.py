@@ -155,13 +155,23 @@ def take_out(record: VolumeRecord, node: str, epoch: int, member: str) -> Volume
 
 
 def take_in(
-    record: VolumeRecord, node: str, epoch: int, member: str, *, asynchronous: bool
+    record: VolumeRecord,
+    node: str,
+    epoch: int,
+    member: str,
+    *,
+    asynchronous: bool,
+    instance: str = "",
 ) -> VolumeRecord:
-    """A member has everything; async: it follows within its bound. Raises ChangeRefused."""
+    """A member has everything; async: it follows within its bound. Raises ChangeRefused.
+
+    `instance`: the copy that has it; removed and added again, it is another one. Empty: not known.
+    """
     _require_primary(record, node, epoch)
-    if member not in record.members:
+    known = record.members.get(member)
+    if known is None or (instance and known.instance != instance):
         raise ChangeRefused(
-            f"{member} is no member",
+            f"{member} is no member" if known is None else f"{member} is another copy by now",
             place=f"volume {record.volume}",
             cure=f"`holdfast volume members add {record.volume} {member}`",
         )

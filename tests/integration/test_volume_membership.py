@@ -1,0 +1,112 @@
+"""Members that are removed and added again: what was known of them is never believed of another."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated.place import LOG
+from holdfast.storage_replication.replicated.process import kill
+from holdfast.storage_replication.replicated.transitions import ChangeRefused
+from holdfast.store import ensure_streams
+from tests.support.buses import MakeBus
+from tests.support.nats import NatsServer
+from tests.support.volume_agents import SIZE, VOLUME, WITHIN, Host, hosts
+from tests.support.waiting import until
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def two(
+    nats_cluster: list[NatsServer], make_bus: MakeBus, tmp_path: Path
+) -> AsyncIterator[tuple[Host, Host]]:
+    bus = await make_bus(nats_cluster)
+    await ensure_streams(bus)
+    async with hosts(bus, tmp_path, "alpha", "beta") as made:
+        yield made["alpha"], made["beta"]
+
+
+def replace_disk(host: Host) -> None:
+    """By one that holds nothing."""
+    host.disk.unlink()
+    host.disk.touch()
+    os.truncate(host.disk, SIZE)
+
+
+async def half_removed(alpha: Host, beta: Host) -> None:
+    """From the record only: alpha's service died before it told its data path."""
+    await alpha.register.change(
+        VOLUME, lambda now: transitions.remove_member(now, "alpha", 1, "beta"), within=WITHIN
+    )
+    await alpha.stop()
+    await until(lambda: beta.agent.paths.client is None, within=WITHIN, what="beta is let go")
+    await until(lambda: "no member" in beta.agent.paths.problem, within=WITHIN, what="its end")
+
+
+async def same(alpha: Host, beta: Host) -> None:
+    await alpha.counts("alpha", "beta")
+    assert beta.disk.read_bytes() == alpha.disk.read_bytes()
+
+
+async def test_a_blank_disk_is_not_taken_for_the_one_that_was_removed(
+    two: tuple[Host, Host],
+) -> None:
+    alpha, beta = two
+    alpha.write(3 * MIB, b"before" * 100)
+    await alpha.idle()
+    await half_removed(alpha, beta)
+    replace_disk(beta)
+    alpha.start()
+    await until(alpha.agent.paths.ready.is_set, within=WITHIN, what="its data path is found")
+    answer = await alpha.change("add", "beta")
+    assert answer.ok, answer.text
+    await same(alpha, beta)
+
+
+async def test_what_is_known_of_a_removed_copy_is_not_believed_of_the_next_one(
+    two: tuple[Host, Host],
+) -> None:
+    """The record has moved on twice before its primary hears of it, and then comes back anew."""
+    alpha, beta = two
+    alpha.write(3 * MIB, b"before" * 100)
+    await alpha.idle()
+    old = beta.record.members["beta"].instance
+    await half_removed(alpha, beta)
+    replace_disk(beta)
+    await beta.register.change(
+        VOLUME, lambda now: transitions.add_member(now, "alpha", 1, "beta"), within=WITHIN
+    )
+    await until(beta.agent.paths.ready.is_set, within=WITHIN, what="the next copy runs")
+    log = alpha.place.folder / LOG
+
+    def refused() -> bool:
+        return f"means copy {old} of beta" in log.read_text()
+
+    await until(refused, within=WITHIN, what="it is not taken for the earlier one")
+    assert await kill(alpha.data_path)
+    alpha.start()
+    await same(alpha, beta)
+
+
+async def test_a_copy_that_was_added_again_is_not_taken_in_by_an_earlier_question(
+    two: tuple[Host, Host],
+) -> None:
+    alpha, beta = two
+    old = alpha.record.members["beta"].instance
+    await half_removed(alpha, beta)
+    await beta.register.change(
+        VOLUME, lambda now: transitions.add_member(now, "alpha", 1, "beta"), within=WITHIN
+    )
+    with pytest.raises(ChangeRefused, match="another copy by now"):
+        await beta.register.change(
+            VOLUME,
+            lambda now: transitions.take_in(
+                now, "alpha", 1, "beta", asynchronous=False, instance=old
+            ),
+            within=WITHIN,
+        )
+    alpha.start()
+    await same(alpha, beta)
