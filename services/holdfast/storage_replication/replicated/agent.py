@@ -45,6 +45,8 @@ class Agent:
         self._turn = asyncio.Lock()
         self._tenancy = Tenancy(self.volume, register, memory, self._turn, self._pass_on)
         self._end_said = False
+        self._unserved = ""
+        """Why what is active here was not served again; empty: it is, or nothing is active."""
         self.changed: Callable[[], None] = lambda: None
         self.paths = Supervisor(place, register, self._told, self._resume, self._ended)
         self._role = Role(place, register, self.paths, reports, lambda: self._tenancy.valid_until)
@@ -114,6 +116,7 @@ class Agent:
         since = self._tenancy.since
         await self._role.take(mark.epoch, trail)
         self._memory.store(self.volume, Remembered(mark=mark, active=True, since=since))
+        self._unserved = ""
         self._pass_on()
 
     def _serves(self, epoch: int) -> bool:
@@ -126,6 +129,7 @@ class Agent:
             problem = f"epoch {order.epoch} is past: it is active at epoch {known.mark.epoch}"
             return self._refuse(order, problem)
         complete = await self._role.leave()
+        self._unserved = ""
         if not known.active:
             return Acknowledged(ok=True)
         trail = Trail(order.incident, order.cause)
@@ -151,7 +155,7 @@ class Agent:
     def _look(self, state: State) -> None:
         record = self.record
         problem = broken(state)
-        problem = problem or self._tenancy.problem or state.frozen
+        problem = problem or self._unserved or self._tenancy.problem or state.frozen
         self.reports.own(self.volume, state.epoch, problem)
         if state.role == "primary" and record is not None and record.epoch == state.epoch:
             for name in record.members:
@@ -186,6 +190,7 @@ class Agent:
                 await self._take(known.mark, None)
             except HoldfastError as error:
                 _log.error("volume %s is not served again: %s", self.volume, error)
+                self._unserved = f"not served again: {error.problem}"
 
     # What others say.
 

@@ -91,15 +91,17 @@ class Role:
             own = transitions.promote(
                 record, place.node, epoch, present, place.max_lag(), asynchronous=asynchronous
             )
+            _require_known(place, own.record)
             found.append((record, own))
             return own.record
 
         record = await self._register.change(self._volume, transition, within=CHANGE_WITHIN)
-        # Of several attempts the first tells what was replaced, if one was that had no answer.
-        replaced, first = found[-1] if found[-1][0].epoch < epoch else found[0]
+        # Of several attempts the last one on an earlier epoch was written, with an answer or
+        # without: had it not been, the next would have met an earlier epoch, too.
+        replaced, own = next((one for one in reversed(found) if one[0].epoch < epoch), found[-1])
         if replaced.epoch < epoch:
             self._say_promoted(record, trail)
-        return record, epoch if led else first.kept_from
+        return record, epoch if led else own.kept_from
 
     async def _healthy(self) -> State:
         """The data path, ready to be told. Raises DataPathFailed."""
@@ -179,6 +181,20 @@ class Role:
             return
         for member in members:
             self._reports.set_changed(record, node, "taken_in", member, trail)
+
+
+def _require_known(place: Place, record: VolumeRecord) -> None:
+    """Raises ChangeRefused if this node's cluster file does not name a member that counts: it would
+    be waited for and never reached, and the others know a newer file."""
+    unknown = [name for name in record.members if record.counts(name) and name not in place.hosts]
+    if unknown:
+        raise ChangeRefused(
+            f"the cluster file of {place.node} names no member {', '.join(unknown)}, and the "
+            "record counts on it",
+            place=f"volume {place.volume}",
+            cure=f"give {place.node} the cluster file of the others and restart "
+            "storage_replication there",
+        )
 
 
 def broken(state: State) -> str:
