@@ -79,5 +79,8 @@ PROFILES = {
     ),
 }
 
+LONGEST_TTL = max(timing.ttl for timing in PROFILES.values())
+"""No version ever promised for longer: what holds where a promise's length is not known."""
+
 for _timing in PROFILES.values():
     _timing.check()

@@ -49,7 +49,14 @@ from holdfast.failover_decider.messages import (
     WriteStanding,
 )
 from holdfast.failover_decider.state import State, initial
-from holdfast.lease import LEADER_LEASE, HolderState, VoterState, answer, node_lease
+from holdfast.lease import (
+    LEADER_LEASE,
+    HolderState,
+    VoterState,
+    answer,
+    electorate,
+    node_lease,
+)
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import Standing
 from holdfast.timing import PROFILES
@@ -156,7 +163,10 @@ class World:
         self.store_stalled_until = 0.0
         self.answers: dict[int, Begun | Refused] = {}
         names = file.cluster.voters
-        self.voters = {n: VoterState(name=n, started=0.0, max_ttl=TIMING.ttl) for n in names}
+        self.voters = {
+            n: VoterState(name=n, started=0.0, max_ttl=TIMING.ttl, electorate=electorate(names))
+            for n in names
+        }
         self.deciders: dict[str, State | None] = {}
         self.hosts: dict[str, Host] = {}
         for name in names:
@@ -181,7 +191,13 @@ class World:
         number = int(self.hosts[name].boot.rpartition("-")[2]) + 1 if name in self.hosts else 1
         boot = f"boot-{name}-{number}"
         lease = HolderState(
-            node_lease(name), name, boot, len(self.voters), TIMING.ttl, TIMING.margin
+            node_lease(name),
+            name,
+            boot,
+            len(self.voters),
+            TIMING.ttl,
+            TIMING.margin,
+            electorate(self.voters),
         )
         host = Host(name, boot, lease)
         for group in self.file.groups:

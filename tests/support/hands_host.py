@@ -69,7 +69,12 @@ class Voters:
         self._bus = bus
         self.silent: set[str] = set()
         self.states = {
-            name: lease.VoterState(name=name, started=-1000.0, max_ttl=60.0)
+            name: lease.VoterState(
+                name=name,
+                started=-1000.0,
+                max_ttl=60.0,
+                electorate="alpha,beta,witness",
+            )
             for name in ("alpha", "beta", "witness")
         }
 

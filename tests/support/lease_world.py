@@ -7,12 +7,14 @@ holders die and come back; clocks have offsets and rates of their own, within th
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from holdfast.lease import HolderState, VoterState, answer, learn
+from holdfast.lease import HolderState, VoterState, answer, learn, settled
 from holdfast.wire import Claim, FencedOff, Release, Renew, Terms, Vote
 
 LEASE = "node/x"
 TTL = 6.0
 MARGIN = 0.2
+SHORT = 0.4
+"""The other profile's times, as a part of these."""
 MAX_RATE = 0.016
 """Two clocks at 1 ± MAX_RATE differ by less than the margin allows: 1.016/0.984 < 6/5.8."""
 
@@ -40,6 +42,8 @@ class Holder:
     voters: int
     boot: int = 1
     process: int = 1
+    scale: float = 1.0
+    """Of its profile's times."""
     acted_until: float = 0.0
     state: HolderState = field(init=False)
 
@@ -53,8 +57,8 @@ class Holder:
             holder=self.name,
             boot=f"{self.name}{self.boot}",
             voters=self.voters,
-            ttl=TTL,
-            margin=MARGIN,
+            ttl=TTL * self.scale,
+            margin=MARGIN * self.scale,
             next_round=int(self.clock.at(true) * 1000) + 1,
         )
 
@@ -86,6 +90,8 @@ class World:
     lost: set[int] = field(default_factory=set)
     """Blank voters that had a memory. Those of a new cluster had none, and had nothing to lose."""
     grants: int = 0
+    scale: float = 1.0
+    """Of the times that the cluster file has now; a process has it from its start on."""
 
     def request(self, name: str, proof_about: str | None = None) -> None:
         """A holder asks every voter. With `proof_about`, it names that machine as fenced."""
@@ -112,6 +118,7 @@ class World:
         holder = self.holders[name]
         holder.acted_until = max(holder.acted_until, holder.state.valid_until)
         holder.process += 1
+        holder.scale = self.scale
         holder.state = holder.fresh(self.now)
 
     def reboot(self, name: str) -> None:
@@ -119,6 +126,7 @@ class World:
         holder = self.holders[name]
         holder.boot += 1
         holder.process += 1
+        holder.scale = self.scale
         holder.acted_until = 0.0
         holder.state = holder.fresh(self.now)
 
@@ -131,7 +139,8 @@ class World:
         self.voters[voter] = VoterState(
             name=old.name,
             started=self.clocks[voter].at(self.now),
-            max_ttl=TTL,
+            max_ttl=TTL * self.scale,
+            longest_ttl=0.0 if lost else old.bound,
             blank=lost or old.blank,
             terms={} if lost else old.terms,
         )
@@ -141,7 +150,12 @@ class World:
         """A blank voter asks the others; their answers are of this moment, and arrive later."""
         if self.voters[voter].blank:
             replies = {
-                v.name: Terms(voter=v.name, blank=v.blank, terms=list(v.terms.values()))
+                v.name: Terms(
+                    voter=v.name,
+                    blank=v.blank,
+                    terms=list(v.terms.values()),
+                    longest_ttl=v.bound,
+                )
                 for i, v in enumerate(self.voters)
                 if i != voter
             }
@@ -195,8 +209,8 @@ class World:
         ]
 
     def _vote(self, flight: Flight, request: Request) -> None:
-        voter = self.voters[flight.voter]
-        result = answer(voter, request, self.clocks[flight.voter].at(self.now))
+        now = self.clocks[flight.voter].at(self.now)
+        result = answer(settled(self.voters[flight.voter], now), request, now)
         self.voters[flight.voter] = result.state
         self.flights.append(replace(flight, content=result.vote))
 
@@ -208,19 +222,25 @@ class World:
             self.grants += holder.state.valid_until > before
 
 
-def world(voters: int, holders: int, clocks: list[Clock], *, new: bool = False) -> World:
+def world(
+    voters: int, holders: int, clocks: list[Clock], *, new: bool = False, scale: float = 1.0
+) -> World:
     """A cluster whose voters have been up for long. `clocks`: the voters', then the holders'.
 
-    If it is `new`, no voter has a memory yet.
+    If it is `new`, no voter has a memory yet. `scale` is that of its profile's times.
     """
     names = [chr(ord("a") + n) for n in range(holders)]
     return World(
         voters=[
-            VoterState(name=f"v{n}", started=clocks[n].at(0.0), max_ttl=TTL, blank=new)
+            VoterState(name=f"v{n}", started=clocks[n].at(0.0), max_ttl=TTL * scale, blank=new)
             for n in range(voters)
         ],
         clocks=clocks[:voters],
-        holders={name: Holder(name, clocks[voters + n], voters) for n, name in enumerate(names)},
+        holders={
+            name: Holder(name, clocks[voters + n], voters, scale=scale)
+            for n, name in enumerate(names)
+        },
+        scale=scale,
     )
 
 

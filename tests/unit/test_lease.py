@@ -6,13 +6,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.lease import HolderState, VoterState, answer, learn, majority
-from holdfast.timing import PROFILES
+from holdfast.lease import (
+    HolderState,
+    VoterState,
+    answer,
+    electorate,
+    learn,
+    majority,
+    settled,
+)
+from holdfast.structs import replace
+from holdfast.timing import LONGEST_TTL, PROFILES
 from holdfast.wire import Claim, FencedOff, LeaseTerm, Release, Renew, Terms, Vote
 from tests.support.lease_world import (
     LEASE,
     MARGIN,
     MAX_RATE,
+    SHORT,
     TTL,
     Clock,
     Storm,
@@ -41,6 +51,111 @@ def test_never_two_believers(voters: int, holders: int, seed: int) -> None:
     for number in range(300):
         storm.step()
         assert len(w.believers()) <= 1, (seed, number)
+
+
+@pytest.mark.parametrize("voters", [3, 5])
+@pytest.mark.parametrize("scales", [(1.0, SHORT), (SHORT, 1.0)])
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_never_two_believers_while_the_profile_changes(
+    voters: int, scales: tuple[float, float], seed: int
+) -> None:
+    chance = Random(seed)
+    clocks = [
+        Clock(chance.uniform(0, 10_000), 1 + chance.choice([-MAX_RATE, 0, MAX_RATE]))
+        for _ in range(voters + 3)
+    ]
+    w = world(voters, 3, clocks, new=chance.random() < 0.1, scale=scales[0])
+    storm = Storm(w, chance)
+    changes = chance.randrange(20, 100)
+    for number in range(200):
+        if number == changes:
+            w.scale = scales[1]
+        storm.step()
+        assert len(w.believers()) <= 1, (seed, number)
+
+
+def test_a_voter_that_restarts_with_a_shorter_profile_abstains_for_the_longer() -> None:
+    w = world(3, 2, even_clocks(5))
+    w.request("a")
+    w.deliver_all()
+    w.scale = SHORT
+    w.restart("b")
+    for voter in (0, 1):
+        w.crash(voter, forget=False)
+    w.now += TTL * SHORT
+    w.request("b")
+    w.deliver_all()
+    assert w.believers() == ["a"]
+    w.now += TTL - TTL * SHORT
+    w.request("b")
+    w.deliver_all()
+    assert w.believers() == ["b"]
+
+
+def test_hands_of_the_longer_profile_keep_their_lease_while_the_voters_change() -> None:
+    w = world(3, 1, even_clocks(4))
+    w.scale = SHORT
+    for number in range(60):
+        if number in (5, 10, 15):
+            w.crash(number // 5 - 1, forget=False)
+        w.request("a")
+        w.deliver_all()
+        assert w.believers() == ["a"]
+        w.now += 0.5
+    w.restart("a")
+    w.request("a")
+    w.deliver_all()
+    w.now += TTL
+    w.request("a")
+    w.deliver_all()
+    assert {settled(voter, w.now).bound for voter in w.voters} == {TTL * SHORT}
+
+
+def test_a_voter_that_lost_its_longer_profile_waits_for_the_longest_that_others_tell() -> None:
+    lesson = _lesson(2)
+    short = VoterState(name="v0", started=50.0, max_ttl=TTL * SHORT, blank=True)
+    assert learn(short, lesson, 3, asked_at=50.0 + TTL - 0.01).blank
+    assert not learn(short, lesson, 3, asked_at=50.0 + TTL).blank
+    untold = {name: replace(terms, longest_ttl=0.0) for name, terms in lesson.items()}
+    assert learn(short, untold, 3, asked_at=50.0 + LONGEST_TTL - 0.01).blank
+    assert not learn(short, untold, 3, asked_at=50.0 + LONGEST_TTL).blank
+
+
+def test_majorities_of_two_electorates_are_never_counted_for_one_lease() -> None:
+    """Three voters become five: the old majority a, b and the new one c, d, e share none."""
+    old, new = electorate("abc"), electorate("abcde")
+    voters = {v: VoterState(name=v, started=0.0, max_ttl=TTL, electorate=old) for v in "abc"}
+    voters |= {
+        v: VoterState(name=v, started=90.0, max_ttl=TTL, electorate=new, blank=True) for v in "de"
+    }
+    holder = HolderState(LEASE, "a", "a1", voters=3, ttl=TTL, margin=MARGIN, electorate=old)
+    other = HolderState(LEASE, "b", "b1", voters=5, ttl=TTL, margin=MARGIN, electorate=new)
+    for now in (100.0, 101.0, 110.0):
+        for names, who in (("ab", holder), ("abcde", other)):
+            state, request = who.request(now)
+            for name in names:
+                result = answer(voters[name], request, now)
+                voters[name], state = result.state, state.on_vote(result.vote)
+            holder, other = (state, other) if who is holder else (holder, state)
+        assert holder.valid(now)
+        assert not other.valid(now)
+    told = {
+        v: Terms(voter=v, blank=s.blank, terms=[], electorate=s.electorate, longest_ttl=s.bound)
+        for v, s in voters.items()
+        if v != "d"
+    }
+    assert learn(voters["d"], told, 5, asked_at=110.0).blank, "those of the old set do not count"
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_a_request_that_names_no_voters_counts_only_where_the_memory_is_as_old(
+    unnamed: bool,
+) -> None:
+    voter = VoterState(name="v", started=0.0, max_ttl=TTL, electorate="a,b,c", unnamed=unnamed)
+    vote = answer(voter, _claim("a", 1), 100.0).vote
+    assert vote.granted == unnamed
+    assert unnamed or "none named" in vote.reason
 
 
 def test_the_storm_is_no_calm() -> None:
@@ -291,6 +406,7 @@ def test_a_blank_voter_that_is_told_two_holders_of_a_term_votes_for_neither(orde
             voter=voter,
             blank=False,
             terms=[LeaseTerm(lease=LEASE, term=4, holder=holder, boot=f"{holder}1")],
+            longest_ttl=TTL,
         )
         for voter, holder in (("v1", "a"), ("v2", "b"))[::order]
     }
@@ -449,7 +565,12 @@ def _blank(started: float = 0.0) -> VoterState:
 def _lesson(count: int, *, blank: int = 0, term: int = 4) -> dict[str, Terms]:
     known = [LeaseTerm(lease=LEASE, term=term, holder="a", boot="a1")]
     return {
-        f"v{n}": Terms(voter=f"v{n}", blank=n <= blank, terms=[] if n <= blank else known)
+        f"v{n}": Terms(
+            voter=f"v{n}",
+            blank=n <= blank,
+            terms=[] if n <= blank else known,
+            longest_ttl=TTL,
+        )
         for n in range(1, count + 1)
     }
 

@@ -59,7 +59,15 @@ class Decider:
             max_bytes=runtime.cluster.audit.inputs_megabytes * MEGABYTE,
             say=self._say_of_inputs,
         )
-        self._voter = Voter(runtime.bus, runtime.place, runtime.state, runtime.timing, self.feed)
+        self._voter = Voter(
+            runtime.bus,
+            runtime.place,
+            runtime.state,
+            runtime.timing,
+            runtime.cluster.cluster.voters,
+            self.feed,
+            runtime.rejects.reject,
+        )
         self._effects = Effects(runtime, self._store, self._fences, lambda: self._state, self.feed)
         self._admin = Admin(
             runtime, self._voter, lambda: self._state, self.feed, self._effects.answers
@@ -77,11 +85,12 @@ class Decider:
     async def _serve(self) -> None:
         bus = self._rt.bus
         await self._voter.serve()
+        self._say_whose_votes()
         self._rt.paths.start(self._rt.spawn)
         await self._rt.paths.hear(self._on_pulse)
         await bus.serve(subjects.admin("decider"), AdminRequest, self._admin.asked)
         self._rt.spawn(self._fences.check_devices(), "check fence devices")
-        self._rt.spawn(self._voter.learn(self._rt.cluster.cluster.voters), "learn")
+        self._rt.spawn(self._voter.learn(), "learn")
         self._rt.spawn(
             self._store.watch(
                 self._on_record, self._on_loaded, self._on_spoiled, self._on_standing
@@ -109,6 +118,23 @@ class Decider:
                 self._effects.start(effect)
         except SpoolError as error:
             self._cannot_record(error)
+
+    def _say_whose_votes(self) -> None:
+        """A cluster file with other voters than those among whom this one votes is a signal."""
+        if not self._voter.misled:
+            return
+        _log.error("%s", self._voter.misled)
+        signal = HealthSignal(
+            layer=Layer.NETWORK,
+            node=self._rt.place,
+            observer=self._rt.place,
+            probe="voters",
+            state=Health.FAILED,
+            previous=Health.UNKNOWN,
+            reason=self._voter.misled[:1000],
+        )
+        with contextlib.suppress(SpoolError):
+            self._rt.emit(signal, entity=service_entity(self._rt.place, self._rt.service))
 
     def _say_of_inputs(self, problem: str) -> None:
         """Put on the record that inputs are recorded no more, or again. No reason to fail."""

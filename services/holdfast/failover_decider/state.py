@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from holdfast.config import ClusterFile
-from holdfast.lease import LEADER_LEASE, HolderState, node_lease
+from holdfast.lease import LEADER_LEASE, HolderState, electorate, node_lease
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import Standing
 from holdfast.timing import Timing
@@ -219,6 +219,7 @@ def initial(cluster: ClusterFile, timing: Timing, place: str, boot: str, now: fl
             voters=len(cluster.cluster.voters),
             ttl=timing.leader_ttl,
             margin=timing.margin,
+            electorate=electorate(cluster.cluster.voters),
             next_round=int(now * 1000) + 1,
         ),
         nodes={name: NodeView(name) for name in cluster.nodes},
@@ -239,5 +240,6 @@ def revocation(state: State, node: str) -> HolderState:
         voters=len(state.cluster.cluster.voters),
         ttl=state.timing.ttl,
         margin=state.timing.margin,
+        electorate=electorate(state.cluster.cluster.voters),
         highest_seen=hands.term if hands else 0,
     )

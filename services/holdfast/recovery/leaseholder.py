@@ -10,7 +10,7 @@ from typing import Literal
 
 from holdfast import clock, subjects
 from holdfast.bus import BusError
-from holdfast.lease import HolderState, node_lease
+from holdfast.lease import HolderState, electorate, node_lease
 from holdfast.paths import Paths
 from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.journal import Journal, JournalError, StoredLease
@@ -54,6 +54,7 @@ class LeaseHolder:
             voters=len(voters),
             ttl=timing.ttl,
             margin=timing.margin,
+            electorate=electorate(voters),
         )
         self.tenure = Tenure(stop_before=timing.stop_before)
         self._asking: set[asyncio.Task[None]] = set()

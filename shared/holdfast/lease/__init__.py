@@ -12,6 +12,15 @@ stored before they are answered, so a voter that restarts refuses what it refuse
 promises it forgot are why it abstains from takeovers for one ttl after a start. A voter that has
 lost even its terms abstains from everything for one ttl, and only then asks the others for them;
 so does one of a new cluster, which cannot tell the two apart.
+
+A ttl need not be everybody's: a promise lasts as long as its request asked. A voter that restarts
+with a shorter one knows from its disk how long those before may last. It abstains for that, and
+grants nothing that would last longer.
+"Any two majorities" are majorities of one set of voters, its electorate. Requests name theirs, and
+a voter votes in one electorate only, as long as it remembers anything. Two of them may have
+majorities without a common voter; but the second begins only with voters that have no memory, and
+these wait for all others of theirs, or for enough that remember.
+
 A revocation is a claim in nobody's name, and is counted and promised as any other.
 
 `voter` is one vote, `holder` counts votes. Neither knows clocks or networks: time is an argument,
@@ -19,17 +28,19 @@ in seconds of one machine's own monotonic clock, and times of two machines are n
 """
 
 from holdfast.lease.holder import HolderState
-from holdfast.lease.quorum import LEADER_LEASE, majority, node_lease
-from holdfast.lease.voter import Answer, VoterState, answer, learn, may_ask_at
+from holdfast.lease.quorum import LEADER_LEASE, electorate, majority, node_lease
+from holdfast.lease.voter import Answer, VoterState, another_electorate, answer, learn, settled
 
 __all__ = [
     "LEADER_LEASE",
     "Answer",
     "HolderState",
     "VoterState",
+    "another_electorate",
     "answer",
+    "electorate",
     "learn",
     "majority",
-    "may_ask_at",
     "node_lease",
+    "settled",
 ]

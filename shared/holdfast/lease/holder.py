@@ -32,6 +32,8 @@ class HolderState(msgspec.Struct, frozen=True):
     voters: int
     ttl: float
     margin: float
+    electorate: str = ""
+    """All voters by name, so that none of another cluster file counts itself among them."""
     term: int = 0
     highest_seen: int = 0
     valid_until: float = 0.0
@@ -71,6 +73,7 @@ class HolderState(msgspec.Struct, frozen=True):
                 boot=self.boot,
                 ttl=self.ttl,
                 round=self.next_round,
+                electorate=self.electorate,
             )
         return state, Claim(
             lease=self.lease,
@@ -80,6 +83,7 @@ class HolderState(msgspec.Struct, frozen=True):
             ttl=self.ttl,
             round=self.next_round,
             proof=proof,
+            electorate=self.electorate,
         )
 
     def on_vote(self, vote: Vote) -> "HolderState":
@@ -104,6 +108,7 @@ class HolderState(msgspec.Struct, frozen=True):
             boot=self.boot,
             round=self.next_round,
             successor=successor,
+            electorate=self.electorate,
         )
         released = replace(
             self,

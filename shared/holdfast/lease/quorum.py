@@ -1,4 +1,6 @@
-"""Names of leases and the size of a majority."""
+"""Names of leases, who votes on them, and the size of a majority."""
+
+from collections.abc import Iterable
 
 LEADER_LEASE = "decider"
 """The lease of the decider that leads."""
@@ -12,3 +14,8 @@ def node_lease(node: str) -> str:
 def majority(voters: int) -> int:
     """The smallest number of voters such that any two sets of that size share one."""
     return voters // 2 + 1
+
+
+def electorate(voters: Iterable[str]) -> str:
+    """The voters as requests name them: majorities of two electorates may share no voter."""
+    return ",".join(sorted(voters))

@@ -4,6 +4,7 @@ import msgspec
 
 from holdfast.lease.quorum import majority
 from holdfast.structs import replace
+from holdfast.timing import LONGEST_TTL
 from holdfast.wire import Claim, LeaseTerm, Release, Renew, Terms, Vote
 
 
@@ -17,11 +18,29 @@ class VoterState(msgspec.Struct, frozen=True):
     name: str
     started: float
     max_ttl: float
+    """That of this place's profile."""
+    longest_ttl: float = 0.0
+    """Durable: what an earlier process with another profile may have promised (`settled`)."""
+    electorate: str = ""
+    """Durable: the voters among whom it voted first, and among no others as long as it remembers
+    anything. Another cluster file does not change it."""
+    unnamed: bool = False
+    """Its memory is of a version whose requests named no electorate: such requests count."""
     blank: bool = False
     terms: dict[str, LeaseTerm] = msgspec.field(default_factory=dict)
     promised_until: dict[str, float] = msgspec.field(default_factory=dict)
     promised_round: dict[str, int] = msgspec.field(default_factory=dict)
     """The latest round granted per lease, by which a release that was overtaken is known."""
+
+    @property
+    def bound(self) -> float:
+        """Seconds that no promise of this voter outlasts, whichever of its processes gave it."""
+        return max(self.max_ttl, self.longest_ttl)
+
+    @property
+    def ready_at(self) -> float:
+        """From when on nothing that an earlier process promised is outstanding."""
+        return self.started + self.bound
 
     def stored(self, lease: str) -> LeaseTerm:
         """The highest term this voter agreed to; term 0 of nobody if none."""
@@ -38,11 +57,14 @@ class Answer(msgspec.Struct, frozen=True):
 
 def answer(state: VoterState, request: Renew | Claim | Release, now: float) -> Answer:
     """Vote on one request. Total: every request gets a vote, and refusing changes nothing."""
+    stranger = another_electorate(state, request.electorate)
+    if stranger:
+        return _refuse(state, request, stranger)
     if state.blank:
         return _refuse(state, request, "this voter has no memory yet and is asking the others", 1.0)
-    if isinstance(request, Renew | Claim) and request.ttl > state.max_ttl:
+    if isinstance(request, Renew | Claim) and request.ttl > state.bound:
         return _refuse(
-            state, request, f"ttl {request.ttl} s is longer than this voter's {state.max_ttl} s"
+            state, request, f"ttl {request.ttl} s is longer than this voter's {state.bound} s"
         )
     match request:
         case Renew():
@@ -53,9 +75,23 @@ def answer(state: VoterState, request: Renew | Claim | Release, now: float) -> A
             return _release(state, request)
 
 
-def may_ask_at(state: VoterState) -> float:
-    """From when on, in this voter's seconds, the answers to a blank voter's questions count."""
-    return state.started + state.max_ttl
+def another_electorate(state: VoterState, named: str) -> str:
+    """Why a message that names these voters does not count here; empty if it does."""
+    if named == state.electorate or (not named and state.unnamed):
+        return ""
+    return f"asked as one of the voters {named or '(none named)'}; votes among {state.electorate}"
+
+
+def settled(state: VoterState, now: float) -> VoterState:
+    """Forget the longer ttl of an earlier profile, once no promise of that length is outstanding.
+
+    Until then it is still granted: so hands that have the old profile keep their lease.
+    """
+    if state.longest_ttl <= state.max_ttl or now < state.ready_at:
+        return state
+    if max(state.promised_until.values(), default=0.0) > now + state.max_ttl:
+        return state
+    return replace(state, longest_ttl=state.max_ttl)
 
 
 def learn(
@@ -63,13 +99,16 @@ def learn(
 ) -> VoterState:
     """Give a blank voter its memory back, once enough other voters have told what they stored.
 
-    `replies` are to questions asked at or after `asked_at`, in this voter's seconds.
+    `replies` are to questions asked at or after `asked_at`, in this voter's seconds. Those of
+    voters of another electorate do not count.
 
     Every majority that ever granted a term holds at least majority - 1 voters besides this one, so
     hearing voters - majority + 1 of the others that remember meets each of them; so does hearing
-    all others. That is asked only once this voter has been up for a ttl (`may_ask_at`): until then
+    all others. That is asked only once this voter has been up for a ttl (`ready_at`): until then
     a claim that it granted before it forgot may still be on its way to a voter that has already
-    told us its terms.
+    told us its terms. If it had a longer profile before, it may have promised for longer than it
+    knows; but what one of the others of that majority promised with it was no longer than that one
+    tells. So it waits for the longest that any of them tells.
 
     In a new cluster all others are blank, too, and that alone does not end the wait: this voter may
     have voted, and lost its disk, while the others were still blank. But those that are blank a ttl
@@ -79,11 +118,13 @@ def learn(
     """
     assert state.blank
     assert state.name not in replies
+    replies = {k: v for k, v in replies.items() if v.electorate == state.electorate}
     heard_all = len(replies) == voters - 1
     remembering = sum(not reply.blank for reply in replies.values())
     if not heard_all and remembering < voters - majority(voters) + 1:
         return state
-    if asked_at < may_ask_at(state):
+    others = max((reply.longest_ttl or LONGEST_TTL for reply in replies.values()), default=0.0)
+    if asked_at < max(state.ready_at, state.started + others):
         return state
     terms = dict(state.terms)
     for reply in replies.values():
@@ -154,7 +195,7 @@ def _free_at(state: VoterState, stored: LeaseTerm) -> float:
     if stored.term == 0:
         return 0.0
     # Promises made before a restart are forgotten, so all are taken to be outstanding.
-    return max(state.promised_until.get(stored.lease, 0.0), state.started + state.max_ttl)
+    return max(state.promised_until.get(stored.lease, 0.0), state.ready_at)
 
 
 def _proven_dead(request: Claim, stored: LeaseTerm) -> bool:

@@ -9,6 +9,11 @@ from holdfast.events.fields import BootId, Name, Reason, Term
 from holdfast.wire.message import Message
 from holdfast.wire.proofs import FencedOff
 
+Electorate = Annotated[
+    str, Meta(max_length=1000, description="all voters that the cluster file names, sorted")
+]
+"""Empty: the sender is of a version that did not name them."""
+
 
 class Renew(Message, frozen=True, kw_only=True, tag="renew"):
     """The holder asks for a fresh promise at the term it holds."""
@@ -19,6 +24,7 @@ class Renew(Message, frozen=True, kw_only=True, tag="renew"):
     boot: BootId
     ttl: Annotated[float, Meta(gt=0, le=60)]
     round: Annotated[int, Meta(ge=0)]
+    electorate: Electorate = ""
 
 
 class Claim(Message, frozen=True, kw_only=True, tag="claim"):
@@ -31,6 +37,7 @@ class Claim(Message, frozen=True, kw_only=True, tag="claim"):
     ttl: Annotated[float, Meta(gt=0, le=60)]
     round: Annotated[int, Meta(ge=0)]
     proof: FencedOff | None = None
+    electorate: Electorate = ""
 
 
 class Release(Message, frozen=True, kw_only=True, tag="release"):
@@ -42,12 +49,14 @@ class Release(Message, frozen=True, kw_only=True, tag="release"):
     boot: BootId
     round: Annotated[int, Meta(ge=0)] = 0
     successor: Annotated[str, Meta(max_length=64, description="who is meant to be next")] = ""
+    electorate: Electorate = ""
 
 
 class Learn(Message, frozen=True, kw_only=True, tag="learn"):
     """A voter without memory asks another for the terms it has stored."""
 
     voter: Name
+    electorate: Electorate = ""
 
 
 LeaseRequest = Renew | Claim | Release | Learn
@@ -79,6 +88,10 @@ class Terms(Message, frozen=True, kw_only=True, tag="terms"):
     voter: Name
     blank: bool
     terms: Annotated[list[LeaseTerm], Meta(max_length=256)]
+    electorate: Electorate = ""
+    longest_ttl: Annotated[
+        float, Meta(ge=0, description="seconds that its longest promise may last; 0: not told")
+    ] = 0.0
 
 
 LeaseReply = Vote | Terms

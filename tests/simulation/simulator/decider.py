@@ -31,7 +31,7 @@ from holdfast.failover_decider.messages import (
     WriteStanding,
 )
 from holdfast.failover_decider.state import State, initial
-from holdfast.lease import LEADER_LEASE, VoterState, answer, learn
+from holdfast.lease import LEADER_LEASE, VoterState, answer, electorate, learn
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import Standing
 from holdfast.structs import replace
@@ -73,6 +73,7 @@ class DeciderService(Service):
             name=place.name,
             started=self.clock(),
             max_ttl=world.timing.ttl,
+            electorate=electorate(world.voters),
             blank=terms is None,
             terms={term.lease: term for term in terms or ()},
         )
@@ -210,7 +211,11 @@ class DeciderService(Service):
     def teach(self, asker: "DeciderService") -> None:
         """A voter without memory asks for ours."""
         terms = Terms(
-            voter=self.place.name, blank=self.voter.blank, terms=list(self.voter.terms.values())
+            voter=self.place.name,
+            blank=self.voter.blank,
+            terms=list(self.voter.terms.values()),
+            electorate=self.voter.electorate,
+            longest_ttl=self.voter.bound,
         )
         self.world.network.reply(self.place.name, asker, asker.taught, asker._taught[0], terms)
 

@@ -8,7 +8,7 @@ from holdfast.events import Draft, EventData, Health, Layer
 from holdfast.events.fields import node_entity
 from holdfast.events.hands import LeaseAcquired, LeaseLost
 from holdfast.events.health import HealthSignal
-from holdfast.lease import HolderState, node_lease
+from holdfast.lease import HolderState, electorate, node_lease
 from holdfast.recovery import core
 from holdfast.recovery.journal import StoredLease
 from holdfast.recovery.messages import (
@@ -81,6 +81,7 @@ class HandsService(Service):
             voters=len(world.voters),
             ttl=timing.ttl,
             margin=timing.margin,
+            electorate=electorate(world.voters),
         )
         device = world.machines[place.name].timer
         longest = int(timing.ttl - timing.margin - timing.renew_every)

@@ -51,6 +51,7 @@ class Host:
             voters=len(voters),
             ttl=timing.ttl,
             margin=timing.margin,
+            electorate=max((voter.electorate for voter in voters.values()), default=""),
             term=term,
             highest_seen=term,
             valid_until=self._clock_at_start + timing.ttl - timing.margin if valid else 0.0,
