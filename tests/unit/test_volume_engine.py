@@ -83,6 +83,31 @@ def test_verify_takes_no_write_under_way_for_a_difference() -> None:
     assert [one.ranges for one in verified(world)] == [[]] * 5
 
 
+def test_a_second_verify_is_refused_and_costs_no_member() -> None:
+    world, leader = quiet()
+    assert leader.upkeep.verify("b")
+    peer = leader.members.peers["b"]
+    while peer.verify is None or not peer.verify._open:
+        world.loop.run(world.loop.now + 0.0001)
+    assert not leader.upkeep.verify("b")
+    world.loop.run(world.loop.now + 5.0)
+    assert not [event for event in world.reports if isinstance(event, MemberLost)]
+    assert [one.ranges for one in verified(world)] == [[]]
+
+
+def test_a_checksum_that_nobody_waits_for_any_more_costs_no_member() -> None:
+    world, leader = quiet()
+    assert leader.upkeep.verify("b")
+    peer = leader.members.peers["b"]
+    while peer.verify is None or not peer.verify._open:
+        world.loop.run(world.loop.now + 0.0001)
+    peer.verify = None
+    assert leader.upkeep.verify("b")
+    world.loop.run(world.loop.now + 5.0)
+    assert not [event for event in world.reports if isinstance(event, MemberLost)]
+    assert [one.ranges for one in verified(world)] == [[]]
+
+
 @pytest.mark.parametrize("away", [False, True])
 def test_a_volume_grows_while_it_is_used(away: bool) -> None:
     """Also if a member is away: it grows when it is back."""

@@ -191,6 +191,11 @@ class Orders:
         primary = self._node.primary
         if order.member not in primary.members.peers:
             raise self._not_now(f"{order.member} is no member", "name one of `State.members`")
+        if primary.members.peers[order.member].verify is not None:
+            raise self._not_now(
+                f"{order.member} is being compared already",
+                "wait until that has ended: `holdfast volume status` shows how far it is",
+            )
         if not primary.upkeep.verify(order.member):
             raise self._not_now(f"{order.member} is not in sync", "wait until it is")
         (self._repairing.add if order.repair else self._repairing.discard)(order.member)

@@ -29,7 +29,7 @@ def verify(stream: Stream, peer: Peer) -> None:
     if peer.verify is None:
         return
     try:
-        while (wanted := peer.verify.next(stream.disk.file.pread)) is not None:
+        while (wanted := peer.verify.next(stream.disk.file.pread, stream.seq)) is not None:
             stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1], flags=VERIFY)
     except OSError as error:
         stream.disk.fail(error.errno or 5)
@@ -38,7 +38,7 @@ def verify(stream: Stream, peer: Peer) -> None:
 def told(stream: Stream, peer: Peer, frame: Frame, payload: bytes) -> bool:
     """Send what differs; False: nobody asked for that."""
     if frame.flags & VERIFY:
-        return peer.verify is None or peer.verify.answer(frame.offset, payload)
+        return peer.verify is None or peer.verify.answer(frame.offset, frame.sequence, payload)
     if peer.resync is None:
         return False
     disk = stream.disk

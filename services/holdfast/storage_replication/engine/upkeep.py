@@ -53,9 +53,10 @@ class Upkeep:
         self._tidy(now)
 
     def verify(self, member: str) -> bool:
-        """Begin to compare a member in the background; False: it does not have everything yet."""
+        """Begin to compare a member in the background; False: it does not have everything yet, or
+        is being compared."""
         peer = self._members.peers[member]
-        if peer.phase is not Phase.STREAMING:
+        if peer.phase is not Phase.STREAMING or peer.verify is not None:
             return False
         disk = self._stream.disk
         peer.verify = Verify(disk.geometry, disk.superblock.size)

@@ -20,7 +20,8 @@ class Verify:
     def __init__(self, geometry: Geometry, size: int) -> None:
         self._geometry, self._size = geometry, size
         self._next = 0
-        self._open: dict[int, tuple[bytes, int]] = {}
+        self._open: dict[int, tuple[bytes, int, int]] = {}
+        """By offset: our checksums, of how many bytes, and the number of the last write then."""
         self.ranges: list[tuple[int, int]] = []
         """Where they differ: offset and length, the first MAX_RANGES."""
         self.progress = Progress(size)
@@ -31,22 +32,31 @@ class Verify:
         """All was compared."""
         return self._next >= self._size and not self._open
 
-    def next(self, read: Callable[[int, int], bytes | bytearray]) -> tuple[int, int] | None:
-        """Offset and length of the next chunk to ask about, if one may be asked now."""
+    def next(
+        self, read: Callable[[int, int], bytes | bytearray], seq: int
+    ) -> tuple[int, int] | None:
+        """Offset and length of the next chunk to ask about, if one may be asked now; `seq`: of the
+        last write."""
         if self._next >= self._size or len(self._open) >= _WINDOW or self.budget <= 0:
             return None
         offset = self._next
         length = min(self._geometry.chunk, self._size - offset)
-        self._open[offset] = digests(read(offset, length), self._geometry.block), length
+        self._open[offset] = digests(read(offset, length), self._geometry.block), length, seq
         self._next += length
         self.budget -= length
         return offset, length
 
-    def answer(self, offset: int, theirs: bytes) -> bool:
-        """What the member said; False: that was not asked."""
-        if offset not in self._open or len(self._open[offset][0]) != len(theirs):
+    def answer(self, offset: int, seq: int, theirs: bytes) -> bool:
+        """What the member said of its state at `seq`; False: it makes no sense.
+
+        What nobody waits for any more is no fault of the member.
+        """
+        mine, length, asked = self._open.get(offset, (b"", 0, -1))
+        if asked != seq:
+            return True
+        if len(mine) != len(theirs):
             return False
-        mine, length = self._open.pop(offset)
+        del self._open[offset]
         self.progress.did(length)
         room = MAX_RANGES - len(self.ranges)
         found = differing(mine, theirs, self._geometry.block, length)
