@@ -13,6 +13,7 @@ from holdfast.storage_replication.blocks import rawfile
 from holdfast.storage_replication.blocks.errors import BackingError, BackingInUse
 from holdfast.storage_replication.blocks.plain import Plain
 from holdfast.storage_replication.blocks.rawfile import RawFile
+from tests.support.loop_device import loop_device
 
 MIB = 1024 * 1024
 DEADLINE = 20.0
@@ -49,6 +50,40 @@ async def test_what_is_written_is_read_cached_or_not(backing: Path) -> None:
         os.close(fd)
     volume.close()
     assert content(backing, 4, 6) == b"\0hold\0"
+
+
+@pytest.mark.parametrize("direct", [True, False])
+async def test_what_the_disk_has_is_read_past_the_cache(tmp_path: Path, direct: bool) -> None:
+    """Wherever it begins and ends, also what was only just written."""
+    path = tmp_path / "odd.raw"
+    path.write_bytes(b"abcde" * (700 * 1024))
+    file = RawFile(path)
+    file._direct._able = direct
+    size = file.size
+    file.pwrite(4095, b"XYZ")
+    assert file.read_disk(4094, 5) == b"eXYZd"
+    assert file.read_disk(size - 3, 3) == b"cde"
+    assert file.read_disk(1, size - 1) == path.read_bytes()[1:]
+    with pytest.raises(OSError, match="ends before"):
+        file.read_disk(size - 1, 2)
+    file.close()
+
+
+async def test_what_rotted_under_the_cache_is_seen_and_the_cache_kept(tmp_path: Path) -> None:
+    """A loop device has pages of its own above those of its file."""
+    below = tmp_path / "below.raw"
+    below.write_bytes(bytes(MIB))
+    with loop_device(below) as device:
+        file = RawFile(device)
+        file.pwrite(0, b"good" * 4096)
+        assert await ends(file.sync) == (0,)
+        with below.open("r+b") as disk:
+            disk.seek(4096)
+            disk.write(b"rot!")
+        assert file.pread(4096, 4) == b"good"
+        assert file.read_disk(4096, 4) == b"rot!"
+        assert file.peek(4096, 4) == b"good"
+        file.close()
 
 
 async def test_a_file_that_got_shorter_is_an_error_of_the_read(backing: Path) -> None:

@@ -22,7 +22,7 @@ GEOMETRY = Geometry(extent=32 << 10, chunk=8 << 10, block=1 << 10)
 
 
 class PlainFile:
-    """A `BlockFile` that syncs at once."""
+    """A `DataFile` that syncs at once."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -30,6 +30,9 @@ class PlainFile:
 
     def pread(self, offset: int, length: int) -> bytes:
         return os.pread(self._fd, length, offset)
+
+    def read_disk(self, offset: int, length: int) -> bytes:
+        return self.pread(offset, length)
 
     def pwrite(self, offset: int, data: bytes | memoryview) -> None:
         os.pwrite(self._fd, data, offset)

@@ -78,6 +78,15 @@ class BlockFile(Protocol):
         ...
 
 
+class DataFile(BlockFile, Protocol):
+    """A member's data."""
+
+    def read_disk(self, offset: int, length: int) -> bytes | bytearray:
+        """As `pread`, but what the disk has, whatever is cached; what was written to the range
+        before is on the disk then."""
+        ...
+
+
 class Store(Protocol):
     """Small durable files of a member. Every method raises OSError."""
 

@@ -104,6 +104,16 @@ class SimFile:
             _refuse()
         return bytes(self.memory[offset : offset + length])
 
+    def read_disk(self, offset: int, length: int) -> bytes:
+        """What is dirty there is written first, and then clean."""
+        assert offset + length <= self.size
+        if self._failed or self._power.fails():
+            _refuse()
+        for start in range(offset // SECTOR * SECTOR, offset + length, SECTOR):
+            if versions := self._cached.pop(start, None):
+                self._disk[start : start + SECTOR] = versions[-1][1]
+        return bytes(self._disk[offset : offset + length])
+
     def pwrite(self, offset: int, data: bytes | memoryview) -> None:
         assert offset % SECTOR == 0
         assert len(data) % SECTOR == 0

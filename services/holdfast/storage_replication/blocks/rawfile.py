@@ -7,14 +7,13 @@ import stat
 from pathlib import Path
 
 from holdfast.storage_replication.blocks import fallocate
+from holdfast.storage_replication.blocks.direct import ALIGNMENT, Direct
 from holdfast.storage_replication.blocks.errors import BackingError, BackingInUse
 from holdfast.storage_replication.blocks.flusher import Flusher
 from holdfast.storage_replication.interfaces import Done, Extent
 
 MAX_EXTENTS = 1024
 """How many `extents` tells at once: it runs in the event loop."""
-ALIGNMENT = 4096
-"""Devices are zeroed in whole blocks; no Linux device has larger logical ones by default."""
 AHEAD = 1024 * 1024
 """How far a sequential reader is read ahead of."""
 _ZEROES = bytes(1024 * 1024)
@@ -41,6 +40,7 @@ class RawFile:
             os.close(self._fd)
             raise BackingError("it is empty", place=str(path), cure=f"truncate -s SIZE {path}")
         self._flusher = Flusher(self._fd, str(path))
+        self._direct = Direct(self._fd)
         self._can_peek = True
         self._read_up_to = 0
 
@@ -65,6 +65,14 @@ class RawFile:
                 raise OSError(errno.EIO, f"{self.path} ends before {offset + length}")
             whole += more
         return whole
+
+    def read_disk(self, offset: int, length: int) -> bytes:
+        """As `pread`, but what the disk has, whatever is cached. Raises OSError."""
+        self._require_sound()
+        data = self._direct.read(offset, length)
+        if len(data) < length:
+            raise OSError(errno.EIO, f"{self.path} ends before {offset + length}")
+        return data
 
     def peek(self, offset: int, length: int) -> bytearray | None:
         """What `pread` would return, if that needs no waiting; else None. Raises OSError."""
@@ -136,6 +144,7 @@ class RawFile:
     def close(self) -> None:
         """After everything is done; gives the lock up."""
         self._flusher.close()
+        self._direct.close()
         os.close(self._fd)
 
     def _require_sound(self) -> None:

@@ -14,7 +14,7 @@ from holdfast.storage_replication.disk.errors import DiskRefused
 from holdfast.storage_replication.disk.geometry import Geometry
 from holdfast.storage_replication.disk.superblock import Superblock
 from holdfast.storage_replication.disk.undo import UndoLog
-from holdfast.storage_replication.interfaces import BlockFile, Done, Store
+from holdfast.storage_replication.interfaces import DataFile, Done, Store
 
 ACTIVITY = "activity"
 INSTANCE = "instance"
@@ -24,7 +24,7 @@ class MemberDisk:
     """Opened by one process at a time. Methods raise OSError."""
 
     def __init__(
-        self, store: Store, file: BlockFile, superblock: Superblock, undo_limit: int
+        self, store: Store, file: DataFile, superblock: Superblock, undo_limit: int
     ) -> None:
         self.store, self.file, self.superblock = store, file, superblock
         self.geometry = superblock.geometry
@@ -122,7 +122,7 @@ class MemberDisk:
 
 
 def create(
-    store: Store, file: BlockFile, *, uuid: str, member: str, size: int, geometry: Geometry
+    store: Store, file: DataFile, *, uuid: str, member: str, size: int, geometry: Geometry
 ) -> None:
     """Make a member on an empty folder; it has never been in sync. Raises DiskRefused, OSError."""
     if superblocks.load(store, member) is not None:
@@ -142,7 +142,7 @@ def create(
 
 
 def open_member(
-    store: Store, file: BlockFile, *, place: str, boot: str, undo_limit: int
+    store: Store, file: DataFile, *, place: str, boot: str, undo_limit: int
 ) -> MemberDisk:
     """Open what `create` made; `MemberDisk.confirm` comes next.
 
@@ -168,7 +168,7 @@ def open_member(
     return disk
 
 
-def _require_room(file: BlockFile, size: int, place: str) -> None:
+def _require_room(file: DataFile, size: int, place: str) -> None:
     if file.size < size:
         raise DiskRefused(
             f"the data has {file.size} bytes, the volume {size}",

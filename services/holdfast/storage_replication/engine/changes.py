@@ -41,7 +41,8 @@ def add_member(
 
 
 def repair(primary: Primary, member: str, ranges: list[tuple[int, int]]) -> None:
-    """Overwrite what `verify` found different on a member with what the primary has.
+    """Overwrite what `verify` found different on a member with what the primary reads, and here,
+    too: it may be this disk that has lost what only the cache still shows.
 
     Raises ChangeRefused, OSError.
     """
@@ -57,6 +58,7 @@ def repair(primary: Primary, member: str, ranges: list[tuple[int, int]]) -> None
         for offset in range(start, start + size, MAX_PAYLOAD):
             length = min(MAX_PAYLOAD, start + size - offset)
             data = bytes(primary.disk.file.pread(offset, length))
+            primary.disk.file.pwrite(offset, data)
             stream.send(peer, Kind.WRITE, offset=offset, length=length, payload=data)
     stream.barrier()
 

@@ -29,7 +29,7 @@ def verify(stream: Stream, peer: Peer) -> None:
     if peer.verify is None:
         return
     try:
-        while (wanted := peer.verify.next(stream.disk.file.pread, stream.seq)) is not None:
+        while (wanted := peer.verify.next(stream.disk.file.read_disk, stream.seq)) is not None:
             stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1], flags=VERIFY)
     except OSError as error:
         stream.disk.fail(error.errno or 5)

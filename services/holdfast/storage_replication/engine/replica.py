@@ -12,7 +12,7 @@ import msgspec
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine import accepting
 from holdfast.storage_replication.engine.digests import digests
-from holdfast.storage_replication.engine.frames import IN_PLACE, PUNCH, Frame, Kind, encode
+from holdfast.storage_replication.engine.frames import IN_PLACE, PUNCH, VERIFY, Frame, Kind, encode
 from holdfast.storage_replication.engine.handshake import pack_active
 from holdfast.storage_replication.engine.messages import Refusal, Welcome
 from holdfast.storage_replication.engine.ports import DiskFailed, Event
@@ -175,7 +175,8 @@ class Replica:
                 life = self._gate.life
                 file.sync(lambda error: self._flushed(life, frame.sequence, error))
             case Kind.HASH:
-                found = digests(file.pread(frame.offset, frame.length), self.disk.geometry.block)
+                read = file.read_disk if frame.flags & VERIFY else file.pread
+                found = digests(read(frame.offset, frame.length), self.disk.geometry.block)
                 self._send(
                     Kind.HASHES, frame.sequence, offset=frame.offset, payload=found,
                     flags=frame.flags,
