@@ -88,6 +88,8 @@ class SimFile:
         self._cached: dict[int, list[tuple[int, bytes]]] = {}
         self._writes = 0
         self._failed = False
+        self.bad: set[int] = set()
+        """Starts of sectors that cannot be read until they are written."""
 
     @property
     def size(self) -> int:
@@ -100,14 +102,14 @@ class SimFile:
 
     def pread(self, offset: int, length: int) -> bytes:
         assert offset + length <= self.size
-        if self._failed or self._power.fails():
+        if self._failed or self._power.fails() or self._unreadable(offset, length):
             _refuse()
         return bytes(self.memory[offset : offset + length])
 
     def read_disk(self, offset: int, length: int) -> bytes:
         """What is dirty there is written first, and then clean."""
         assert offset + length <= self.size
-        if self._failed or self._power.fails():
+        if self._failed or self._power.fails() or self._unreadable(offset, length):
             _refuse()
         for start in range(offset // SECTOR * SECTOR, offset + length, SECTOR):
             if versions := self._cached.pop(start, None):
@@ -122,11 +124,15 @@ class SimFile:
             _refuse()
         self._power.step()
         self._writes += 1
+        self.bad.difference_update(range(offset, offset + len(data), SECTOR))
         self.memory[offset : offset + len(data)] = data
         for start in range(offset, offset + len(data), SECTOR):
             content = bytes(self.memory[start : start + SECTOR])
             self._cached.setdefault(start, []).append((self._writes, content))
         self._power.step()
+
+    def _unreadable(self, offset: int, length: int) -> bool:
+        return any(offset < start + SECTOR and start < offset + length for start in self.bad)
 
     def zero(self, offset: int, length: int, punch: bool) -> None:
         self.pwrite(offset, bytes(length))

@@ -2,6 +2,7 @@
 
 from holdfast.storage_replication.engine.frames import VERIFY, Frame, Kind
 from holdfast.storage_replication.engine.peer import Peer, Phase
+from holdfast.storage_replication.engine.ports import MemberRefused, Ports
 from holdfast.storage_replication.engine.stream import Stream
 
 
@@ -28,11 +29,8 @@ def verify(stream: Stream, peer: Peer) -> None:
     """Go on with the background compare, as far as window and speed allow."""
     if peer.verify is None:
         return
-    try:
-        while (wanted := peer.verify.next(stream.disk.file.read_disk, stream.seq)) is not None:
-            stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1], flags=VERIFY)
-    except OSError as error:
-        stream.disk.fail(error.errno or 5)
+    while (wanted := peer.verify.next(stream.disk.file.read_disk, stream.seq)) is not None:
+        stream.send(peer, Kind.HASH, offset=wanted[0], length=wanted[1], flags=VERIFY)
 
 
 def told(stream: Stream, peer: Peer, frame: Frame, payload: bytes) -> bool:
@@ -41,12 +39,21 @@ def told(stream: Stream, peer: Peer, frame: Frame, payload: bytes) -> bool:
         return peer.verify is None or peer.verify.answer(frame.offset, frame.sequence, payload)
     if peer.resync is None:
         return False
-    disk = stream.disk
-    try:
-        parts = peer.resync.answer(frame.offset, payload, disk.file.pread)
-    except OSError as error:
-        disk.fail(error.errno or 5)
-        return True
+    parts = peer.resync.answer(frame.offset, payload, stream.disk.file.pread)
     for offset, data in parts or ():
         stream.send(peer, Kind.WRITE, offset=offset, length=len(data), payload=data)
     return parts is not None
+
+
+def hindered(peer: Peer, ports: Ports) -> bool:
+    """Whether something that is to be compared cannot be read here; that is told once."""
+    resync = peer.resync
+    reason = "" if resync is None else resync.unreadable
+    if reason:
+        peer.refusal = reason
+        if not peer.hindered:
+            ports.report(MemberRefused(peer.name, reason))
+        peer.hindered = True
+    elif peer.hindered and (resync is None or resync.exhausted):
+        peer.refusal, peer.hindered = "", False
+    return bool(reason)

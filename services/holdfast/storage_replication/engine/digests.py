@@ -1,6 +1,6 @@
 """Checksums of blocks, by which two members compare what they hold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
 SIZE = 16
@@ -13,6 +13,17 @@ def digests(data: bytes | bytearray | memoryview, block: int) -> bytes:
         blake2b(view[start : start + block], digest_size=SIZE).digest()
         for start in range(0, len(view), block)
     )
+
+
+def told(
+    read: Callable[[int, int], bytes | bytearray], offset: int, length: int, block: int
+) -> bytes:
+    """`digests` of what is read there; zeroes, which no block has, if it cannot be: then it differs,
+    and what overwrites it makes the disk put it elsewhere."""
+    try:
+        return digests(read(offset, length), block)
+    except OSError:
+        return bytes(SIZE * -(-length // block))
 
 
 def differing(mine: bytes, theirs: bytes, block: int, length: int) -> Iterator[tuple[int, int]]:

@@ -60,6 +60,8 @@ class Peer:
     """Of its volume, as far as it said."""
     resync: Resync | None = None
     verify: Verify | None = None
+    hindered: bool = False
+    """A part of it cannot be compared, because the primary cannot read its own."""
     refusal: str = field(default="")
     """Why it did not take part when it was last asked."""
 

@@ -108,6 +108,10 @@ class Differences(Event, frozen=True):
 
     member: str
     ranges: list[tuple[int, int]]
+    unreadable: list[tuple[int, int]] = []
+    """What the primary cannot read on its own disk, and so did not compare; as many."""
+    complete: bool = True
+    """False: there is more of either than that."""
 
 
 class Ask(Protocol):

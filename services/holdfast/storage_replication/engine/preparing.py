@@ -4,6 +4,7 @@ Its extents are active (V5) and, in a resync, what is overwritten is in the undo
 BEGIN, which makes durable what it may go back to, until SETTLED.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable
 
 from holdfast.storage_replication.disk.member import MemberDisk
@@ -95,11 +96,10 @@ class Gate:
         try:
             if undo is None or not new:
                 self._open()
-            elif not undo.room_for(len(new)):
+            elif not undo.room_for(len(new)) or (old := _contents(self._disk, new)) is None:
                 self._lose_fallback()
                 self._open()
             else:
-                old = _contents(self._disk, new)
                 undo.save(old, lambda error: self._saved(life, undo, error))
         except OSError as error:
             self._disk.fail(error.errno or 5)
@@ -144,10 +144,12 @@ def _wanted(disk: MemberDisk, queue: Iterable[tuple[Frame, bytes]]) -> tuple[lis
     return [extent for extent in extents if extent not in disk.activity.active], list(chunks)
 
 
-def _contents(disk: MemberDisk, chunks: list[int]) -> dict[int, bytes]:
-    """What they hold now. Raises OSError."""
+def _contents(disk: MemberDisk, chunks: list[int]) -> dict[int, bytes] | None:
+    """What they hold now; None: one cannot be read, so there is nothing whole to go back to."""
     step, size = disk.geometry.chunk, disk.superblock.size
-    return {
-        chunk: bytes(disk.file.pread(chunk * step, min(step, size - chunk * step)))
-        for chunk in chunks
-    }
+    with contextlib.suppress(OSError):
+        return {
+            chunk: bytes(disk.file.pread(chunk * step, min(step, size - chunk * step)))
+            for chunk in chunks
+        }
+    return None

@@ -11,7 +11,7 @@ import msgspec
 
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine import accepting
-from holdfast.storage_replication.engine.digests import digests
+from holdfast.storage_replication.engine.digests import told
 from holdfast.storage_replication.engine.frames import IN_PLACE, PUNCH, VERIFY, Frame, Kind, encode
 from holdfast.storage_replication.engine.handshake import pack_active
 from holdfast.storage_replication.engine.messages import Refusal, Welcome
@@ -176,7 +176,7 @@ class Replica:
                 file.sync(lambda error: self._flushed(life, frame.sequence, error))
             case Kind.HASH:
                 read = file.read_disk if frame.flags & VERIFY else file.pread
-                found = digests(read(frame.offset, frame.length), self.disk.geometry.block)
+                found = told(read, frame.offset, frame.length, self.disk.geometry.block)
                 self._send(
                     Kind.HASHES, frame.sequence, offset=frame.offset, payload=found,
                     flags=frame.flags,

@@ -4,7 +4,12 @@ A chunk is *ahead* while it is marked in the member's dirty map and the cursor h
 Writes that touch only chunks ahead are not sent: the resync carries them. From the moment at which
 the checksums of a chunk are asked for, all writes to it are sent. The link keeps their order, so
 whatever the checksums missed arrives behind them.
+
+A chunk that cannot be read here is set aside: marked still, written to as any other that was asked
+for, and asked for again after a while. Until it can be compared, the resync does not end.
 """
+
+import os
 
 from collections.abc import Callable
 
@@ -13,15 +18,25 @@ from holdfast.storage_replication.disk.geometry import Geometry
 from holdfast.storage_replication.engine.digests import SIZE, differing, digests
 from holdfast.storage_replication.engine.progress import Progress
 
+MAX_ASIDE = 256
+"""Chunks: a disk of which more cannot be read is not worth the reading."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until what was set aside is asked for again."""
+
 
 class Resync:
-    """Of one member; ends with it, or with its link. Raises nothing but OSError of `read`."""
+    """Of one member; ends with it, or with its link."""
 
     def __init__(self, dirty: Bitmap, geometry: Geometry, size: int) -> None:
         self._dirty, self._geometry, self.size = dirty, geometry, size
         self._cursor = 0
         self._open: dict[int, None] = {}
-        self._checkpoint: tuple[int, int] | None = None
+        self._aside: dict[int, int] = {}
+        """Chunk: the errno with which it could not be read."""
+        self._again: list[int] = []
+        """Set aside, and to be asked for now."""
+        self._pause, self._retry_at = _FIRST_PAUSE, 0.0
+        self._checkpoint: tuple[int, int, frozenset[int]] | None = None
         self._since_checkpoint = 0
         self.progress = Progress(dirty.total() * geometry.chunk)
         self.sent = 0
@@ -38,7 +53,29 @@ class Resync:
     @property
     def exhausted(self) -> bool:
         """Everything was compared, and what differed was sent."""
-        return not self._open and self._dirty.next(self._cursor) is None
+        left = self._open or self._aside or self._again
+        return not left and self._dirty.next(self._cursor) is None
+
+    @property
+    def unreadable(self) -> str:
+        """What is set aside, for people; empty: nothing is."""
+        if not self._aside:
+            return ""
+        chunk, error = next(iter(self._aside.items()))
+        offset, length = self._range(chunk)
+        more = f" and {len(self._aside) - 1} more such places" if len(self._aside) > 1 else ""
+        return f"its primary cannot read bytes {offset}+{length}{more}: {os.strerror(error)}"
+
+    def tick(self, now: float) -> None:
+        """About once a second."""
+        self.progress.tick(now)
+        if not self._aside or self._again:
+            return
+        if not self._retry_at:
+            self._retry_at = now + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        elif now >= self._retry_at:
+            self._again, self._retry_at = list(self._aside), 0.0
 
     @property
     def waiting(self) -> bool:
@@ -52,10 +89,15 @@ class Resync:
         """
         if len(self._open) >= window or (self.budget <= 0 and not unlimited):
             return None
-        chunk = self._dirty.next(self._cursor)
-        if chunk is None:
-            return None
-        self._cursor = chunk + 1
+        if self._again:
+            chunk = self._again.pop(0)
+            del self._aside[chunk]
+        else:
+            found = self._dirty.next(self._cursor)
+            if found is None or len(self._aside) >= MAX_ASIDE:
+                return None
+            chunk = found
+            self._cursor = chunk + 1
         self._open[chunk] = None
         offset, length = self._range(chunk)
         self.budget -= length
@@ -64,12 +106,18 @@ class Resync:
     def answer(
         self, offset: int, theirs: bytes, read: Callable[[int, int], bytes | bytearray]
     ) -> list[tuple[int, bytes]] | None:
-        """What to send for a chunk that the member has told of; None: that was not asked."""
+        """What to send for a chunk that the member has told of; None: that was not asked. One that
+        cannot be read is set aside."""
         chunk = offset // self._geometry.chunk
         if chunk not in self._open or offset % self._geometry.chunk:
             return None
         start, length = self._range(chunk)
-        data = bytes(read(start, length))
+        try:
+            data = bytes(read(start, length))
+        except OSError as error:
+            del self._open[chunk]
+            self._aside[chunk] = error.errno or 5
+            return []
         mine = digests(data, self._geometry.block)
         if len(mine) != len(theirs) or len(mine) % SIZE:
             return None
@@ -89,7 +137,9 @@ class Resync:
 
     def checkpoint(self, seq: int) -> None:
         """A flush numbered `seq` was sent to the member."""
-        self._checkpoint = seq, min(self._open, default=self._cursor)
+        # What was set aside by then is not done, wherever the cursor is.
+        kept = frozenset(self._aside)
+        self._checkpoint = seq, min(self._open, default=self._cursor), kept
         self._since_checkpoint = 0
 
     def flushed(self, seq: int) -> None:
@@ -98,7 +148,8 @@ class Resync:
             return
         chunk = self._dirty.next(0)
         while chunk is not None and chunk < self._checkpoint[1]:
-            self._dirty.clear(chunk)
+            if chunk not in self._checkpoint[2]:
+                self._dirty.clear(chunk)
             chunk = self._dirty.next(chunk + 1)
         self._checkpoint = None
 

@@ -126,7 +126,7 @@ class Upkeep:
         self._latencies = []
         for peer in busy:
             if peer.resync is not None:
-                peer.resync.progress.tick(now)
+                peer.resync.tick(now)
 
     def _feed(self, peer: Peer, passed: float, now: float) -> None:
         allowance = self.rate.speed * min(passed, _BURST)
@@ -138,8 +138,9 @@ class Upkeep:
             peer.verify.budget = min(ceiling, peer.verify.budget + allowance)
         self._members.pump(peer)
         if peer.verify is not None and peer.verify.done:
-            found, peer.verify = peer.verify.ranges, None
-            self._ports.report(Differences(peer.name, found))
+            found, peer.verify = peer.verify, None
+            told = Differences(peer.name, found.ranges, found.unreadable, found.complete)
+            self._ports.report(told)
 
     def _tidy(self, now: float) -> None:
         """Extents that are not written to any more become inactive, so that a crash costs less."""

@@ -15,7 +15,7 @@ _WINDOW = 4
 
 
 class Verify:
-    """Of one member. Raises nothing but OSError of `read`."""
+    """Of one member."""
 
     def __init__(self, geometry: Geometry, size: int) -> None:
         self._geometry, self._size = geometry, size
@@ -24,6 +24,10 @@ class Verify:
         """By offset: our checksums, of how many bytes, and the number of the last write then."""
         self.ranges: list[tuple[int, int]] = []
         """Where they differ: offset and length, the first MAX_RANGES."""
+        self.unreadable: list[tuple[int, int]] = []
+        """What could not be read here, and so was not compared: as `ranges`."""
+        self.complete = True
+        """There is no more of either."""
         self.progress = Progress(size)
         self.budget = 0.0
 
@@ -37,14 +41,20 @@ class Verify:
     ) -> tuple[int, int] | None:
         """Offset and length of the next chunk to ask about, if one may be asked now; `seq`: of the
         last write."""
-        if self._next >= self._size or len(self._open) >= _WINDOW or self.budget <= 0:
-            return None
-        offset = self._next
-        length = min(self._geometry.chunk, self._size - offset)
-        self._open[offset] = digests(read(offset, length), self._geometry.block), length, seq
-        self._next += length
-        self.budget -= length
-        return offset, length
+        while self._next < self._size and len(self._open) < _WINDOW and self.budget > 0:
+            offset = self._next
+            length = min(self._geometry.chunk, self._size - offset)
+            self._next += length
+            self.budget -= length
+            try:
+                mine = digests(read(offset, length), self._geometry.block)
+            except OSError:
+                self._note(self.unreadable, [(offset, length)])
+                self.progress.did(length)
+            else:
+                self._open[offset] = mine, length, seq
+                return offset, length
+        return None
 
     def answer(self, offset: int, seq: int, theirs: bytes) -> bool:
         """What the member said of its state at `seq`; False: it makes no sense.
@@ -58,7 +68,11 @@ class Verify:
             return False
         del self._open[offset]
         self.progress.did(length)
-        room = MAX_RANGES - len(self.ranges)
         found = differing(mine, theirs, self._geometry.block, length)
-        self.ranges += [(offset + at, size) for at, size in found][:room]
+        self._note(self.ranges, [(offset + at, size) for at, size in found])
         return True
+
+    def _note(self, known: list[tuple[int, int]], found: list[tuple[int, int]]) -> None:
+        room = MAX_RANGES - len(known)
+        known += found[:room]
+        self.complete = self.complete and len(found) <= room
