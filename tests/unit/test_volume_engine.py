@@ -2,6 +2,7 @@
 
 import pytest
 
+from holdfast.storage_replication.engine import verify
 from holdfast.storage_replication.engine.asynchronous import Lag
 from holdfast.storage_replication.engine.changes import ChangeRefused, Growth, add_member, repair
 from holdfast.storage_replication.engine.ports import (
@@ -88,6 +89,48 @@ def test_verify_takes_no_write_under_way_for_a_difference() -> None:
         assert leader.upkeep.verify("b")
         world.loop.run(world.loop.now + 1.0)
     assert [one.ranges for one in verified(world)] == [[]] * 5
+
+
+def test_what_verify_does_not_count_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "MAX_RANGES", 2)
+    world, leader = quiet()
+    rotten, other = (5, 100, 150), world.machines["b"]
+    for sector in rotten:
+        other.data.memory[sector * SECTOR] ^= 1
+        other.data._disk[sector * SECTOR] ^= 1
+    found = []
+    for _ in range(3):
+        assert leader.upkeep.verify("b")
+        world.loop.run(world.loop.now + 5.0)
+        found.append(verified(world)[-1])
+        repair(leader, "b", found[-1].ranges)
+        world.loop.run(world.loop.now + 1.0)
+    assert [(len(one.ranges), one.complete) for one in found] == [(2, False), (1, True), (0, True)]
+
+
+def test_what_the_primary_cannot_read_verify_says() -> None:
+    world, leader = quiet()
+    world.machines["a"].data.bad.add(5 * SECTOR)
+    assert leader.upkeep.verify("b")
+    world.loop.run(world.loop.now + 5.0)
+    (told,) = verified(world)
+    assert (told.ranges, told.unreadable, told.complete) == ([], [(0, 8 << 10)], True)
+    assert leader.disk.failed == 0
+
+
+def test_what_a_member_cannot_read_differs_and_is_repaired() -> None:
+    world, leader = quiet()
+    other = world.machines["b"]
+    other.data.bad.add(5 * SECTOR)
+    assert leader.upkeep.verify("b")
+    world.loop.run(world.loop.now + 5.0)
+    (told,) = verified(world)
+    assert told.ranges == [(0, 8 << 10)]
+    repair(leader, "b", told.ranges)
+    world.loop.run(world.loop.now + 1.0)
+    assert other.data.bad == set()
+    assert other.disk is not None
+    assert other.disk.failed == 0
 
 
 def test_a_second_verify_is_refused_and_costs_no_member() -> None:

@@ -152,6 +152,10 @@ class VolumeVerified(_Replicated, frozen=True, kw_only=True):
     differences: Annotated[int, Meta(ge=0, description="ranges that differ")]
     ranges: Annotated[list[str], Meta(max_length=16)] = []
     """The first of them, `offset+length` in bytes."""
+    unreadable: Annotated[list[str], Meta(max_length=16)] = []
+    """The first places that the primary cannot read on its own disk, and so did not compare."""
+    complete: bool = True
+    """False: there are more than were counted, and `--repair` left them; compare again."""
 
 
 @event("volume_data_path_ended")

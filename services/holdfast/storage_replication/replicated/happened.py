@@ -85,7 +85,7 @@ def _event(volume: str, node: str, happened: Happened) -> EventData | None:
             )
         case FallbackLost():
             return VolumeFallbackLost(volume=volume, node=node, epoch=epoch)
-        case Differences(member, ranges):
+        case Differences(member, ranges, unreadable, complete):
             return VolumeVerified(
                 volume=volume,
                 node=node,
@@ -93,4 +93,6 @@ def _event(volume: str, node: str, happened: Happened) -> EventData | None:
                 member=member,
                 differences=len(ranges),
                 ranges=[f"{offset}+{length}" for offset, length in ranges[:_SHOWN]],
+                unreadable=[f"{offset}+{length}" for offset, length in unreadable[:_SHOWN]],
+                complete=complete,
             )

@@ -52,7 +52,8 @@ def standing(record: VolumeRecord | None, node: str) -> Standing:
 def lacking(record: VolumeRecord, name: str, state: MemberState | None) -> str:
     """What its primary has to say against a member; empty: nothing."""
     if not record.counts(name):
-        return "it does not have all writes"
+        why = state.refusal if state is not None and state.phase == "resyncing" else ""
+        return f"it does not have all writes{why and f': {why}'}"
     return f"silent for {state.silent:.1f} s" if state is not None and state.silent else ""
 
 

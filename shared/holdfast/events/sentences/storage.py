@@ -106,7 +106,10 @@ def _(data: storage.VolumeFellBack) -> str:
 @say.register
 def _(data: storage.VolumeVerified) -> str:
     found = number(data.differences, "difference") if data.differences else "no difference"
-    return f"Volume {data.volume} on {data.member} was compared with {data.node}: {found}"
+    if data.unreadable:
+        found += f"; {data.node} cannot read {', '.join(data.unreadable)}"
+    more = "" if data.complete else "; there is more than was counted and repaired: compare again"
+    return f"Volume {data.volume} on {data.member} was compared with {data.node}: {found}{more}"
 
 
 @say.register
