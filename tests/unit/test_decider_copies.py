@@ -58,8 +58,8 @@ def copy(standing: str, **more: Any) -> VolumePulse:
     return VolumePulse(volume="v", standing=standing, **fields)  # type: ignore[arg-type]
 
 
-def primary(**member: Any) -> VolumePulse:
-    seen = MemberPulse(node="beta", connected=True, phase="streaming", **member)
+def primary(*, phase: str = "streaming", **member: Any) -> VolumePulse:
+    seen = MemberPulse(node="beta", connected=phase != "away", phase=phase, **member)
     return copy("in_sync", role="primary", in_sync=["alpha"], members=[seen])
 
 
@@ -76,6 +76,26 @@ def test_an_orderly_move_gives_a_copy_that_follows_all_of_it() -> None:
     assert lost.target is None
     moved = choose(state(cluster(mode="async"), *copies), "g", NOW, [], "beta", orderly=True)
     assert moved.target == "beta"
+
+
+def test_an_orderly_move_gives_nothing_to_a_copy_that_is_away() -> None:
+    within = cluster(mode="async", max_lag={"bytes": "1MiB", "seconds": 5.0})
+    away = primary(phase="away", lag_bytes=512, lag_seconds=0.1)
+    made = state(within, away, copy("following", in_sync=["alpha"]))
+    moved = choose(made, "g", NOW, [], "beta", orderly=True)
+    assert moved.target == "alpha"
+    assert "512 bytes of 0.1 s may be lost" in moved.reasons("beta")
+    assert choose(_without_alpha(made), "g", NOW, []).target == "beta"
+
+
+def test_a_copy_that_follows_and_lost_power_needs_an_operators_word() -> None:
+    """What it lacks is more than its primary told: it had that only in memory."""
+    within = cluster(mode="async", max_lag={"bytes": "1MiB", "seconds": 5.0})
+    lost = copy("following", in_sync=["alpha"], intact=False)
+    made = _without_alpha(state(within, primary(phase="away"), lost))
+    refused = choose(made, "g", NOW, [])
+    assert refused.target is None
+    assert "it lost power: more than 0 bytes" in refused.reasons("beta")
 
 
 def test_among_copies_in_sync_one_that_lost_power_comes_last() -> None:

@@ -150,6 +150,8 @@ def test_an_async_member_is_promoted_within_max_lag_or_by_an_operators_word() ->
         ["beta"],
         [],
     )
+    with pytest.raises(ChangeRefused, match="may lack acknowledged writes"):
+        transitions.promote(record, "beta", 2, set(), "1MiB and 5 s", intact=False)
     word = transitions.accept_loss(record, "beta", "ana", "the last 2 s")
     told = transitions.promote(word, "beta", 2, set(), "").record
     assert told.loss == "ana accepts: the last 2 s"

@@ -63,6 +63,16 @@ def test_what_a_primary_says_against_a_member() -> None:
     assert "does not have" in lacking(RECORD, "gamma", _member(2.0))
 
 
+def test_an_async_member_that_is_away_is_told_of_while_it_follows() -> None:
+    record = msgspec.structs.replace(RECORD, in_sync=["alpha"], following=["beta"])
+    away = msgspec.structs.replace(
+        _member(0.0), connected=False, asynchronous=True, phase="away", lag_bytes=9, lag_seconds=2.0
+    )
+    said = lacking(record, "beta", away)
+    assert said == "not connected: it lacks 9 bytes of 2.0 s"
+    assert lacking(record, "beta", msgspec.structs.replace(away, phase="streaming")) == ""
+
+
 @pytest.mark.parametrize("profile", list(PROFILES))
 def test_a_stall_that_moves_nothing_costs_no_copy(profile: str, tmp_path: Path) -> None:
     file = write_cluster_file(tmp_path, [])

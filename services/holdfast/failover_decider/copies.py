@@ -25,10 +25,22 @@ def forbid(state: State, group: str, view: NodeView, *, orderly: bool = False) -
             return f"its copy of volume {name} cannot be used: {copy.problem}"
         if copy.standing == "none":
             return f"it has no copy of volume {name} on record"
-        lags = copy.standing == "following" and volume.max_lag is None and not orderly
-        if copy.standing == "behind" or lags:
+        if copy.standing == "behind" or _lags(state, view, volume, copy, orderly):
             return f"its copy of volume {name} {_lacks(state, view, name, copy)}{_cure(copy)}"
     return None
+
+
+def _lags(
+    state: State, view: NodeView, config: ReplicatedVolume, copy: VolumePulse, orderly: bool
+) -> bool:
+    """Whether a copy that follows may lack more than may be lost. One that is away gets nothing by
+    an orderly stop; one that lost power may lack more than its primary knows."""
+    if copy.standing != "following":
+        return False
+    if orderly:
+        member = _as_its_primary_sees_it(state, view.node, copy.volume, copy)
+        return member is not None and member.phase != "streaming"
+    return config.max_lag is None or not copy.intact
 
 
 def misgivings(state: State, group: str, view: NodeView) -> list[str]:
@@ -36,10 +48,9 @@ def misgivings(state: State, group: str, view: NodeView) -> list[str]:
     found = []
     for name, volume in _volumes(state, group):
         copy = view.copy(name)
-        if copy is None or copy.standing == "in_sync":
-            if copy is not None and not copy.intact:
-                found.append(f"its copy of volume {name} lost power since it was compared")
-        else:
+        if copy is not None and not copy.intact and copy.standing in ("in_sync", "following"):
+            found.append(f"its copy of volume {name} lost power since it was compared")
+        if copy is not None and copy.standing != "in_sync":
             found.append(f"its copy of volume {name} {_lacks(state, view, name, copy)}")
             if volume.max_lag is not None:
                 found[-1] += f", {_allowed(volume.max_lag)}"
@@ -59,7 +70,8 @@ def _lacks(state: State, view: NodeView, volume: str, copy: VolumePulse) -> str:
     if copy.standing == "following":
         if member is None:
             return "follows, how closely nobody tells"
-        return f"follows: {member.lag_bytes} bytes of {member.lag_seconds:.1f} s may be lost"
+        more = "" if copy.intact else "it lost power: more than "
+        return f"follows: {more}{member.lag_bytes} bytes of {member.lag_seconds:.1f} s may be lost"
     if copy.standing == "accepted":
         return "is behind, which an operator accepted"
     known = f", by at most {member.behind} bytes" if member is not None else ""

@@ -30,6 +30,11 @@ class ActivityLog:
         """Somebody waits for room."""
         return bool(self._waiting)
 
+    @property
+    def crowded(self) -> bool:
+        """More is active than there is room for, since the limit was another."""
+        return 0 < self.limit < len(self.active)
+
     def activate(self, extents: Iterable[int], then: Callable[[], None]) -> None:
         """Call `then` once all are active. Who waits is served in order.
 
@@ -57,6 +62,12 @@ class ActivityLog:
         self.limit = 0
         for _, then in waiting:
             then()
+
+    def bound(self, limit: int) -> None:
+        """Another limit, from now on; what is active stays so until it is cleaned."""
+        if limit != self.limit:
+            self.limit = limit
+            self._admit()
 
     def coldest(self, number: int) -> int:
         """The sequence number of the `number`th of those that were written to longest ago."""

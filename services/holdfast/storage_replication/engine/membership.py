@@ -40,11 +40,24 @@ class Membership:
     def recount(self) -> None:
         """To be called when a phase, or what counts, has changed."""
         self.counting.recount()
+        # What a follower that is away lacks stays active: its bound is the limit then.
+        lacking = any(not peer.caught_up for peer in self.counting.following)
+        self._stream.disk.activity.bound(0 if lacking else self._settings.hot_extents)
         self._stream.relieve()
         self._changed()
 
+    def over(self, peer: Peer) -> bool:
+        """Whether one that does not get the writes must not be counted on any longer: all but async
+        ones within their bound, or at it, if writes are held for them."""
+        lag = peer.lag
+        return lag is None or (
+            not self._settings.hold_when_behind and lag.exceeded(self._ports.now())
+        )
+
     def lose(self, peer: Peer, reason: str) -> None:
-        """Go on without it, once the record says so."""
+        """Go on without it: once the record says so, or while it follows within its bound."""
+        # One that the record did not count on, or may not count on any more, is no follower.
+        followed = peer.asked is None and not peer.settling
         if peer.link is not None:
             peer.link.close()
         peer.link, peer.verify = None, None
@@ -57,7 +70,7 @@ class Membership:
         peer.settling = 0
         if was is not Phase.GREETING:
             self._ports.report(MemberLost(peer.name, reason))
-        if peer.counts:
+        if peer.counts and (not followed or self.over(peer)):
             self.ask(peer, False)
         self.recount()
 

@@ -83,9 +83,11 @@ def add_peer(
     peer = Peer(name, dirty, other.counts, lag)
     primary.stream.peers[name] = peer
     mark_active(primary.stream, peer)
-    if lag is not None and peer.counts:
-        # What an earlier process knew of its lag is gone: at most all that may differ.
-        lag.wrote(0, dirty.total() * primary.disk.geometry.chunk, primary.now())
+    if lag is not None and peer.counts and (differing := dirty.total()):
+        # What an earlier process knew of its lag is gone: at most all that may differ, and older
+        # than it may be, for all that is known.
+        age = settings.max_lag_seconds
+        lag.wrote(0, differing * primary.disk.geometry.chunk, primary.now() - age)
 
 
 def _keep_maps(primary: Primary) -> None:

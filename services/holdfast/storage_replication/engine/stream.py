@@ -179,7 +179,9 @@ class Stream:
         activity = self.disk.activity
         target = self.safe()
         if activity.pressed:
-            target = min(target, activity.coldest(max(1, activity.limit // 4)))
+            # So many that a quarter of it is free, also if more were active for a while.
+            surplus = len(activity.active) - activity.limit * 3 // 4
+            target = min(target, activity.coldest(max(1, surplus)))
         if self._cleaning or not self.maps_ready or target < 0:
             return
         self._cleaning = True

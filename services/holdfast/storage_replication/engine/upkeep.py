@@ -1,6 +1,5 @@
 """What a primary does now and then: pings, time-outs, cleaning, the pace of comparisons."""
 
-from holdfast.storage_replication.engine.asynchronous import Lag
 from holdfast.storage_replication.engine.frames import Kind
 from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.peer import FED, Peer, Phase
@@ -75,12 +74,15 @@ class Upkeep:
         if peer.asked is not None:
             if now >= peer.ask_at:
                 self._members.ask(peer, peer.asked)
-        elif peer.counts and peer.phase is Phase.AWAY:
+        elif peer.counts and peer.lag is None and peer.phase is Phase.AWAY:
             # Only after a start: whoever is lost later is asked about at once.
             if now - self._started >= settings.member_timeout:
                 self._members.ask(peer, False)
-        elif peer.lag is not None and peer.counts and not settings.hold_when_behind:
-            self._bound(peer, peer.lag, now)
+        elif peer.counts and peer.lag is not None and self._members.over(peer):
+            if peer.phase in FED:
+                self._members.lose(peer, "behind its bound")
+            else:
+                self._members.ask(peer, False)
 
     def _excuse(self, passed: float, now: float) -> None:
         """We stood still ourselves: what the members said meanwhile is not heard yet."""
@@ -107,10 +109,6 @@ class Upkeep:
         if not behind or done != peer.progress:
             peer.progress, peer.progress_at = done, now
         return now - peer.progress_at >= self._settings.stall
-
-    def _bound(self, peer: Peer, lag: Lag, now: float) -> None:
-        if lag.exceeded(now):
-            self._members.lose(peer, "behind its bound")
 
     def _adjust(self, now: float) -> None:
         self._adjusted = now
@@ -146,6 +144,10 @@ class Upkeep:
         """Extents that are not written to any more become inactive, so that a crash costs less."""
         stream = self._stream
         stream.relieve()
+        if stream.disk.activity.crowded:
+            if stream.flushing <= stream.safe():
+                stream.barrier()
+            stream.clean()
         if stream.written != self._written:
             self._written, self._quiet_since = stream.written, now
         elif now - self._quiet_since >= self._settings.idle and stream.disk.activity.active:

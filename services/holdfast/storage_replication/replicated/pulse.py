@@ -54,6 +54,8 @@ def lacking(record: VolumeRecord, name: str, state: MemberState | None) -> str:
     if not record.counts(name):
         why = state.refusal if state is not None and state.phase == "resyncing" else ""
         return f"it does not have all writes{why and f': {why}'}"
+    if state is not None and state.asynchronous and state.phase == "away":
+        return f"not connected: it lacks {state.lag_bytes} bytes of {state.lag_seconds:.1f} s"
     return f"silent for {state.silent:.1f} s" if state is not None and state.silent else ""
 
 

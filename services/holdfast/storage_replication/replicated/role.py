@@ -89,8 +89,9 @@ class Role:
                 transitions.go_on(record, place.node)
             asynchronous = place.config.mode == "async"
             own = transitions.promote(
-                record, place.node, epoch, present, place.max_lag(), asynchronous=asynchronous
-            )
+                record, place.node, epoch, present, place.max_lag(),
+                asynchronous=asynchronous, intact=state.intact,
+            )  # fmt: skip
             _require_known(place, own.record)
             found.append((record, own))
             return own.record

@@ -45,12 +45,14 @@ def promote(
     max_lag: str,
     *,
     asynchronous: bool = False,
+    intact: bool = True,
 ) -> Promoted:
     """`node` becomes the primary at `epoch`. Raises ChangeRefused.
 
     `present`: others that answer; who is in sync and does not is taken out, for nothing would be
     acknowledged without it. `max_lag`: the loss that needs no operator, in words; empty: none.
-    `asynchronous`: nobody is waited for, so from now on no other is in sync.
+    `asynchronous`: nobody is waited for, so from now on no other is in sync. `intact`: its memory
+    is; else nobody knows what a member that follows has lost of what it had.
     """
     place = f"volume {record.volume}"
     if epoch < record.epoch or (epoch == record.epoch and record.primary != node):
@@ -68,7 +70,7 @@ def promote(
     if epoch == record.epoch:
         return Promoted(_alone(record, node) if asynchronous else record, not record.loss, 0)
     complete = node in record.in_sync
-    loss = "" if complete else _loss(record, node, max_lag)
+    loss = "" if complete else _loss(record, node, max_lag if intact else "")
     was_primary = record.primary == node
     counted = [*record.in_sync, *record.following] if record.counts(node) else []
     # What others lack is known to nobody but the primary that fed them.
