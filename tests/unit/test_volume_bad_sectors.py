@@ -80,7 +80,7 @@ def test_a_bad_sector_of_the_last_copy_costs_no_more_than_what_it_held() -> None
     assert written(world, leader, 5 * CHUNK, b"goes on " * 128) == 0
     there = bytes(world.machines["b"].data.memory)
     mine = bytes(world.machines["a"].data.memory)
-    assert there[: AT] + there[AT + CHUNK :] == mine[: AT] + mine[AT + CHUNK :], "all else is there"
+    assert there[:AT] + there[AT + CHUNK :] == mine[:AT] + mine[AT + CHUNK :], "all else is there"
 
 
 @pytest.mark.parametrize("cure", ["written anew", "readable again"])

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-import msgspec
-
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine.frames import Kind
-from holdfast.storage_replication.engine.messages import PROTOCOL, Hello
+from holdfast.storage_replication.engine.messages import PROTOCOL, Hello, decode
 
 HANDLED = frozenset(
     {
@@ -18,10 +16,7 @@ HANDLED = frozenset(
 
 def parse(payload: memoryview) -> Hello | None:
     """None: that is no HELLO."""
-    try:
-        return msgspec.msgpack.decode(payload, type=Hello)
-    except msgspec.DecodeError:
-        return None
+    return decode(payload, Hello)
 
 
 def refusal(disk: MemberDisk, epoch: int, told: Hello | None) -> str:

@@ -111,7 +111,7 @@ def parse(data: memoryview) -> tuple[Frame, memoryview] | None:
     kind, allowed, most = rule
     if flags & ~allowed:
         raise FrameError(f"{kind.name}: unknown flags {flags:#x}")
-    if size > most or length > MAX_LENGTH or offset + length > _END:
+    if size > most or length > MAX_LENGTH or offset + length >= _END:
         raise FrameError(f"{kind.name}: {size} bytes for {length} at {offset} are too many")
     if kind is Kind.WRITE and size != length:
         raise FrameError(f"WRITE: {size} bytes for {length}")

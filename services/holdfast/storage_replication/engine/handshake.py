@@ -5,9 +5,12 @@ import zlib
 import msgspec
 
 from holdfast.storage_replication.engine.frames import Kind
-from holdfast.storage_replication.engine.messages import Hello, Refusal, Welcome
+from holdfast.storage_replication.engine.messages import Hello, Refusal, Welcome, decode
 from holdfast.storage_replication.engine.peer import Peer
 from holdfast.storage_replication.engine.stream import Stream
+
+_MAX_REASON = 500
+"""Characters: it is told on, to the service each second, and in events."""
 
 
 def hello(stream: Stream, peer: Peer) -> None:
@@ -27,12 +30,14 @@ def welcome(stream: Stream, peer: Peer, payload: bytes) -> Welcome | None:
     """Take over what the member says may differ; None: that makes no sense."""
     superblock = stream.disk.superblock
     count = superblock.geometry.extents(superblock.size)
-    try:
-        told = msgspec.msgpack.decode(payload, type=Welcome)
-        active = zlib.decompressobj().decompress(told.active, count // 8 + 2)
-    except (msgspec.DecodeError, zlib.error):
+    told, inflating = decode(payload, Welcome), zlib.decompressobj()
+    if told is None:
         return None
-    if len(active) > (count + 7) // 8:
+    try:
+        active = inflating.decompress(told.active, count // 8 + 2)
+    except zlib.error:
+        return None
+    if len(active) > (count + 7) // 8 or not inflating.eof or inflating.unused_data:
         return None
     extents = int.from_bytes(active, "little")
     if extents >> count:
@@ -46,10 +51,8 @@ def welcome(stream: Stream, peer: Peer, payload: bytes) -> Welcome | None:
 
 def refusal(payload: bytes) -> str:
     """Why a member does not take part."""
-    try:
-        return msgspec.msgpack.decode(payload, type=Refusal).reason
-    except msgspec.DecodeError:
-        return "it gave no reason"
+    told = decode(payload, Refusal)
+    return (told and told.reason[:_MAX_REASON]) or "it gave no reason"
 
 
 def mark_active(stream: Stream, peer: Peer) -> None:
