@@ -18,8 +18,8 @@ def digests(data: bytes | bytearray | memoryview, block: int) -> bytes:
 def told(
     read: Callable[[int, int], bytes | bytearray], offset: int, length: int, block: int
 ) -> bytes:
-    """`digests` of what is read there; zeroes, which no block has, if it cannot be: then it differs,
-    and what overwrites it makes the disk put it elsewhere."""
+    """`digests` of what is read there; if it cannot be, zeroes, which no block has: then it
+    differs, and what overwrites it makes the disk put it elsewhere."""
     try:
         return digests(read(offset, length), block)
     except OSError:

@@ -112,11 +112,11 @@ class Membership:
             self._take_in(peer)
         elif comparing.ask(self._stream, peer, self.window, self._settings.checkpoint):
             self._settle(peer)
-        if comparing.hindered(peer, self._ports) and peer.phase is Phase.RECONCILING:
+        hindered = comparing.hindered(peer, self._ports)
+        if hindered and peer.phase is Phase.RECONCILING and peer.asked is not False:
             # Everybody waits for it, perhaps for good: it must not count meanwhile. What it holds
             # there is kept, for nothing is sent to that place but what is written anew.
-            if peer.asked is not False:
-                self.ask(peer, False)
+            self.ask(peer, False)
 
     def _settle(self, peer: Peer) -> None:
         """Nothing is left to compare: a last flush. One that did not count is waited for from here

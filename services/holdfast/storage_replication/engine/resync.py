@@ -10,7 +10,6 @@ for, and asked for again after a while. Until it can be compared, the resync doe
 """
 
 import os
-
 from collections.abc import Callable
 
 from holdfast.storage_replication.disk.bitmap import Bitmap
