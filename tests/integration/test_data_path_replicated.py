@@ -1,9 +1,15 @@
 """Members of a replicated volume as processes: failover, freezing, coming back."""
 
+import contextlib
 import signal
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from holdfast.storage_replication import control
@@ -14,9 +20,12 @@ from holdfast.storage_replication.engine.ports import (
     MemberLost,
     MemberSilent,
     ResyncDone,
+    ResyncStarted,
     Thawed,
 )
+from tests.support.nbd_client import Client
 from tests.support.replicated import MIB, Volume, running
+from tests.support.slow_relay import SlowRelay
 
 
 def test_a_write_is_on_both_and_survives_its_primary(tmp_path: Path) -> None:
@@ -154,3 +163,102 @@ def test_a_hostile_service_harms_nothing(tmp_path: Path) -> None:
         primary.attach()
         with volume.client() as client:
             assert client.write(0, b"fine") == 0
+
+
+class Relayed(Volume):
+    """Primaries reach `b` over a link that takes `speed` bytes a second."""
+
+    def __init__(self, folder: Path, size: int, speed: float) -> None:
+        self.relay = SlowRelay(speed)
+        super().__init__(folder, size=size)
+
+    def others(self, name: str) -> dict[str, control.Member]:
+        """With the relay for `b`."""
+        found = super().others(name)
+        if "b" in found:
+            self.relay.target = found["b"].port
+            found["b"] = msgspec.structs.replace(found["b"], port=self.relay.port)
+        return found
+
+    def stop(self) -> None:
+        """The relay, too."""
+        super().stop()
+        self.relay.close()
+
+
+@contextlib.contextmanager
+def saturated(client: Client, size: int) -> Iterator[list[float]]:
+    """Writes all over the first `size` bytes, 32 at a time; the time of each answer."""
+    block, depth = 256 << 10, 32
+    data, answered, ended = Random(3).randbytes(block), list[float](), threading.Event()
+
+    def write() -> None:
+        sent = 0
+        while not ended.is_set() or sent > len(answered):
+            if not ended.is_set():
+                client.send_write(sent * block % size, data)
+                sent += 1
+            if ended.is_set() or sent - len(answered) >= depth:
+                assert client.reply() == 0
+                answered.append(time.monotonic())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield answered
+    finally:
+        ended.set()
+        writer.join()
+
+
+def test_a_member_gets_in_sync_over_a_link_slower_than_the_clients(tmp_path: Path) -> None:
+    """They wait for room on it; else it is closed, again and again."""
+    size, dirty = 256 * MIB, 24 * MIB
+    with running(Relayed(tmp_path, size, speed=24 * MIB)) as volume:
+        volume.settled()
+        primary, replica = volume.primary, volume.nodes["b"]
+        replica.end()
+        with volume.client() as client, volume.client() as other:
+            data = Random(4).randbytes(MIB)
+            for offset in range(size - dirty, size, MIB):
+                assert other.write(offset, data) == 0
+            lost = len(primary.soon(MemberLost))
+            resynced = len(primary.happened(ResyncDone))
+            started = len(primary.happened(ResyncStarted))
+            replica.launch()
+            volume.until(lambda: len(primary.happened(ResyncStarted)) > started, "it begins")
+            with saturated(client, size - dirty) as answered:
+                volume.until(lambda: len(primary.happened(ResyncDone)) > resynced, "resynced")
+                volume.until(lambda: volume.record.in_sync == {"a", "b"}, "in sync")
+            assert len(primary.happened(MemberLost)) == lost
+            pauses = [after - before for before, after in pairwise(answered)]
+            assert max(pauses) < volume.bounds.member_timeout
+            assert client.flush() == 0
+        volume.same()
+
+
+def test_a_hung_member_in_a_resync_holds_clients_no_longer_than_its_time_out(
+    tmp_path: Path,
+) -> None:
+    size, dirty = 256 * MIB, 32 * MIB
+    with running(Relayed(tmp_path, size, speed=4 * MIB)) as volume:
+        volume.settled()
+        primary, replica = volume.primary, volume.nodes["b"]
+        replica.end()
+        with volume.client() as client, volume.client() as other:
+            data = Random(4).randbytes(MIB)
+            for offset in range(size - dirty, size, MIB):
+                assert other.write(offset, data) == 0
+            lost = len(primary.soon(MemberLost))
+            with saturated(client, size - dirty) as answered:
+                replica.launch()
+                volume.until(
+                    lambda: primary.state and primary.state.members["b"].resync, "a resync"
+                )
+                replica.send_signal(signal.SIGSTOP)
+                volume.until(lambda: len(primary.happened(MemberLost)) > lost, "it is lost")
+                known = len(answered)
+                volume.until(lambda: len(answered) > known or None, "writes go on")
+            replica.send_signal(signal.SIGCONT)
+            pauses = [after - before for before, after in pairwise(answered)]
+            assert max(pauses) < volume.bounds.member_timeout + 1.0

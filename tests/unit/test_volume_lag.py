@@ -19,7 +19,15 @@ EXTENT = GEOMETRY.extent
 class Followed:
     """A quiet volume whose member `b` follows, and writes to it one after the other."""
 
-    def __init__(self, *, hold: bool = False, hot: int = 4, size: int = 4 << 10, age: float = 3.0):
+    def __init__(
+        self,
+        *,
+        hold: bool = False,
+        hot: int = 4,
+        size: int = 4 << 10,
+        age: float = 3.0,
+        idle: float = 60.0,
+    ) -> None:
         self.world = world = World(SEED)
         world.settings = replace(
             world.settings,
@@ -28,7 +36,7 @@ class Followed:
             hold_when_behind=hold,
             hot_extents=hot,
             window=1 << 20,
-            idle=60.0,
+            idle=idle,
         )
         world.service.trouble = False
         world.client.busy = False
@@ -122,6 +130,25 @@ def test_the_record_does_not_count_on_one_that_is_being_resynced() -> None:
     assert (Phase.RESYNCING, True) not in seen
     volume.heal()
     assert volume.following
+
+
+def test_an_old_primary_gets_back_what_a_follower_lacked_that_was_promoted() -> None:
+    """What differs stays active at the old one, however long nothing is written: its map of the
+    new one is nothing that the new one knows."""
+    volume = Followed(idle=0.3, hot=1)
+    world = volume.world
+    volume.cut()
+    for sector in (1, EXTENT // SECTOR, 1):
+        volume.write(sector)
+        volume.run(0.5)
+    volume.run(1.0)
+    assert volume.following
+    world.machines["a"].die(True)
+    world.decider.move(0.1)
+    world.cuts.clear()
+    settle(world)
+    assert world.service.record.primary == "b"
+    assert volume.lacking() == 0
 
 
 def test_over_its_bound_in_bytes_it_is_behind_and_writes_go_on() -> None:

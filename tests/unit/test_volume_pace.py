@@ -9,6 +9,7 @@ import pytest
 from holdfast.storage_replication.data_path.link import LinkConnection
 from holdfast.storage_replication.disk.bitmap import PAGE, Bitmap, pages_for
 from holdfast.storage_replication.engine import upkeep
+from holdfast.storage_replication.engine.backlog import Backlog
 from holdfast.storage_replication.engine.frames import Frame, Kind, encode
 from holdfast.storage_replication.engine.progress import Progress
 from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, adjust, learn
@@ -87,6 +88,37 @@ def test_no_more_chunks_are_asked_for_than_the_window_allows() -> None:
     resync = Resync(dirty, GEOMETRY, 8 * GEOMETRY.chunk)
     assert [resync.next(2, True) is not None for _ in range(3)] == [True, True, False]
     assert resync.next(3, True) is not None
+
+
+@pytest.mark.parametrize(
+    ("speed", "least", "most"), [(8 << 20, 1 << 20, 6 << 20), (1 << 30, 32 << 20, 65 << 20)]
+)
+def test_what_may_be_under_way_is_what_the_link_takes(speed: int, least: int, most: int) -> None:
+    """Against clients who write whenever they may, and a link of that many bytes a second."""
+    backlog, now, sent, taken = Backlog(64 << 20), 0.0, 0, 0
+    block = 64 << 10
+    for _ in range(4000):
+        while not backlog.full:
+            sent += 1
+            backlog.sent(sent, block)
+        now += 0.002
+        if (there := min(sent, int(now * speed) // block)) > taken:
+            taken = there
+            backlog.applied(taken, now)
+    assert least <= backlog.bytes <= most + block
+    assert taken * block > 0.9 * min(now * speed, sent * block)
+
+
+def test_nothing_is_waited_for_before_much_is_under_way() -> None:
+    backlog = Backlog(64 << 20)
+    for seq in range(16):
+        backlog.sent(seq, 64 << 10)
+    assert not backlog.full
+    for seq in range(16, 16 + 4096):
+        backlog.sent(seq, 1)
+    assert backlog.full, "each counts, however small"
+    backlog.applied(16 + 4096, 1.0)
+    assert (backlog.bytes, backlog.full) == (0, False)
 
 
 def test_a_resync_keeps_p99_within_twice_its_usual() -> None:

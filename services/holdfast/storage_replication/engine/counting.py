@@ -1,5 +1,6 @@
 """Who counts, and how far all of them are."""
 
+from holdfast.storage_replication.engine.backlog import Backlog
 from holdfast.storage_replication.engine.peer import Peer
 from holdfast.storage_replication.engine.ports import Frozen, Ports, Thawed
 from holdfast.storage_replication.engine.stream import Stream
@@ -14,6 +15,8 @@ class Counting:
         """Every acknowledgement waits for them."""
         self.following: list[Peer] = []
         """Async, counted on: they bound what may be lost."""
+        self.backlogs: list[Backlog] = []
+        """Of those in a resync: nobody waits for them, but for room on their links."""
         self.blocked = False
         """One that counts does not have everything: nothing is acknowledged, new writes wait."""
         self.deposed = 0
@@ -31,6 +34,7 @@ class Counting:
             if peer.counts and (peer.lag is None or (self.draining and peer.caught_up))
         ]
         self.following = [peer for peer in peers if peer.counts and peer.lag is not None]
+        self.backlogs = [peer.backlog for peer in peers if peer.backlog is not None]
         missing = [peer.name for peer in self.waited if not peer.caught_up]
         blocked = bool(missing or self.deposed)
         if blocked != self.blocked:
@@ -56,6 +60,11 @@ class Counting:
             for peer in self.following
             if peer.caught_up and peer.flushed >= self._stream.written
         ]
+
+    @property
+    def flooded(self) -> bool:
+        """Whether a member in a resync gets less done than clients write."""
+        return any(backlog.full for backlog in self.backlogs)
 
     def exceeded(self, now: float) -> bool:
         """Whether an async member is over its bound."""

@@ -61,6 +61,8 @@ class Links:
                 peer.applied = min(frame.sequence, self._stream.seq)
                 if peer.lag is not None:
                     peer.lag.applied(peer.applied)
+                if peer.backlog is not None:
+                    peer.backlog.applied(peer.applied, peer.heard_at)
                 self._changed()
             case Kind.FLUSHED if frame.sequence > peer.flushed:
                 self._members.flushed(peer, min(frame.sequence, self._stream.seq))

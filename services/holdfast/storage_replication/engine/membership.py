@@ -8,6 +8,7 @@ before a member is counted on, what was acknowledged before is durable there.
 from collections.abc import Callable
 
 from holdfast.storage_replication.engine import comparing, handshake
+from holdfast.storage_replication.engine.backlog import Backlog
 from holdfast.storage_replication.engine.counting import Counting
 from holdfast.storage_replication.engine.frames import IN_PLACE, Kind
 from holdfast.storage_replication.engine.peer import Peer, Phase
@@ -62,7 +63,7 @@ class Membership:
             peer.link.close()
         peer.link, peer.verify = None, None
         was = peer.phase
-        peer.phase, peer.resync = Phase.AWAY, None
+        peer.phase, peer.resync, peer.backlog = Phase.AWAY, None, None
         # It may lack, or not have made durable, whatever is active.
         handshake.mark_active(self._stream, peer)
         if peer.settling and peer.asked is None and was is not Phase.RECONCILING:
@@ -100,6 +101,7 @@ class Membership:
         peer.applied = peer.flushed = self._stream.seq  # what came before is in its dirty map
         disk = self._stream.disk
         peer.resync = Resync(peer.dirty, disk.geometry, disk.superblock.size)
+        peer.backlog = None if in_place else Backlog(self._settings.window)
         self._stream.send(peer, Kind.BEGIN, flags=IN_PLACE if in_place else 0)
         self._ports.report(ResyncStarted(peer.name, peer.resync.progress.total, in_place))
         self.recount()
@@ -134,6 +136,8 @@ class Membership:
         peer.applied = max(peer.applied, seq)
         if peer.lag is not None:
             peer.lag.applied(seq)
+        if peer.backlog is not None:
+            peer.backlog.applied(seq, peer.heard_at)
         if peer.resync is not None:
             peer.resync.flushed(seq)
         if peer.settling and seq >= peer.settling:
@@ -156,6 +160,7 @@ class Membership:
         """It has everything, and the record counts on it."""
         sent = peer.resync.sent if peer.resync is not None else 0
         peer.phase, peer.resync, peer.settling = Phase.STREAMING, None, 0
+        peer.backlog = None
         peer.dirty.fill(False)
         self._stream.send(peer, Kind.SETTLED)
         self._ports.report(ResyncDone(peer.name, sent))

@@ -5,6 +5,7 @@ from enum import Enum
 
 from holdfast.storage_replication.disk.bitmap import Bitmap
 from holdfast.storage_replication.engine.asynchronous import Lag
+from holdfast.storage_replication.engine.backlog import Backlog
 from holdfast.storage_replication.engine.resync import Resync
 from holdfast.storage_replication.engine.verify import Verify
 from holdfast.storage_replication.interfaces import Link
@@ -59,6 +60,8 @@ class Peer:
     size: int = 0
     """Of its volume, as far as it said."""
     resync: Resync | None = None
+    backlog: Backlog | None = None
+    """Of one in a resync that is not waited for."""
     verify: Verify | None = None
     hindered: bool = False
     """A part of it cannot be compared, because the primary cannot read its own."""

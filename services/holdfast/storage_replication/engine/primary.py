@@ -149,6 +149,7 @@ class Primary:
             or now >= self.answers.valid_until
             or self.answers.pending.bytes > self._settings.window
             or (bool(self.counting.following) and self.counting.exceeded(now))
+            or (bool(self.counting.backlogs) and self.counting.flooded)
         )
 
     def _later(self, late: Late, kept: int) -> None:

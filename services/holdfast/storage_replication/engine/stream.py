@@ -116,6 +116,8 @@ class Stream:
                 peer.lag.wrote(seq, length, now)
             if peer.resync is not None and peer.resync.skips(first, last):
                 continue
+            if peer.backlog is not None:
+                peer.backlog.sent(seq, len(data))
             header = header or encode(
                 kind, self.epoch, seq, offset=offset, length=length, payload=data, flags=flags
             )

@@ -30,6 +30,7 @@ class Upkeep:
         self._latencies: list[float] = []
         self._started = self._ticked = self._adjusted = self._quiet_since = ports.now()
         self._written = 0
+        self._flooded = False
 
     def latency(self, seconds: float) -> None:
         """A write took so long."""
@@ -42,6 +43,7 @@ class Upkeep:
         passed, self._ticked = now - self._ticked, now
         if passed >= _STOOD_STILL:
             self._excuse(passed, now)
+        self._flooded |= self._members.counting.flooded
         for peer in list(self._members.peers.values()):
             self._look_after(peer, now)
             self._listen(peer, now)
@@ -66,8 +68,8 @@ class Upkeep:
         if peer.link is not None:
             if now - peer.heard_at >= settings.member_timeout:
                 self._members.lose(peer, f"silent for {now - peer.heard_at:.1f} s")
-            elif self._stalled(peer, now):
-                self._members.lose(peer, f"alive, but got nothing done for {settings.stall:g} s")
+            elif patience := self._stalled(peer, now):
+                self._members.lose(peer, f"alive, but got nothing done for {patience:g} s")
             elif now - peer.pinged_at >= settings.ping_interval:
                 peer.pinged_at = now
                 self._stream.send(peer, Kind.PING)
@@ -98,17 +100,22 @@ class Upkeep:
             self._ports.report(MemberSilent(peer.name, silence))
         peer.silent = silent
 
-    def _stalled(self, peer: Peer, now: float) -> bool:
-        """Whether something is to be done there, and nothing was for too long."""
+    def _stalled(self, peer: Peer, now: float) -> float:
+        """The seconds for which something is to be done there and nothing was, if that is as long
+        as it may be; else 0.0."""
         stream, resync = self._stream, peer.resync
         if peer.phase is Phase.STREAMING or peer.settling:
             behind = peer.applied < stream.written or peer.flushed < stream.flushing
         else:
             behind = resync is not None and resync.waiting
+        # Clients who wait for one that nobody needs do not wait for longer than for a silent one.
+        full = peer.backlog is not None and peer.backlog.full
+        settings = self._settings
+        patience = min(settings.member_timeout, settings.stall) if full else settings.stall
         done = (peer.applied, peer.flushed, 0 if resync is None else resync.progress.done)
-        if not behind or done != peer.progress:
+        if not (behind or full) or done != peer.progress:
             peer.progress, peer.progress_at = done, now
-        return now - peer.progress_at >= self._settings.stall
+        return patience if now - peer.progress_at >= patience else 0.0
 
     def _adjust(self, now: float) -> None:
         self._adjusted = now
@@ -120,7 +127,10 @@ class Upkeep:
             of_all = all(p.phase is Phase.STREAMING for p in peers)
             self.rate = learn(self.rate, self._latencies, of_all)
         window = self._settings.resync_window
-        self._members.window = min(window, GENTLE_WINDOW) if self._latencies else window
+        # Behind a flood of writes a few chunks at a time would take for ever.
+        gentle = bool(self._latencies) and not self._flooded
+        self._members.window = min(window, GENTLE_WINDOW) if gentle else window
+        self._flooded = False
         self._latencies = []
         for peer in busy:
             if peer.resync is not None:
