@@ -12,9 +12,10 @@ from holdfast.storage_replication.engine import upkeep
 from holdfast.storage_replication.engine.backlog import Backlog
 from holdfast.storage_replication.engine.frames import Frame, Kind, encode
 from holdfast.storage_replication.engine.progress import Progress
-from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, adjust, learn
+from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, Seen, adjust, learn
 from holdfast.storage_replication.engine.resync import Resync
 from tests.simulation.volumes.disks import Loop, Power, SimFile
+from tests.simulation.volumes.history import content
 from tests.simulation.volumes.machine import GEOMETRY
 from tests.support.volume_world import quiet
 
@@ -126,35 +127,81 @@ def test_a_resync_keeps_p99_within_twice_its_usual() -> None:
     random = Random(1)
     rate = Rate()
     for _ in range(20):
-        rate = learn(rate, [random.uniform(0.0005, 0.001) for _ in range(500)], True)
+        rate = learn(rate, Seen([random.uniform(0.0005, 0.001) for _ in range(500)], []), True)
     seen = []
     for _ in range(200):
         latency = 0.001 * (1 + rate.speed / (100 << 20))
-        rate = adjust(rate, [random.uniform(0.5, 1.0) * latency for _ in range(500)])
+        rate = adjust(rate, Seen([random.uniform(0.5, 1.0) * latency for _ in range(500)], []))
         seen.append(latency)
-    usual = rate.usual
+    usual = rate.plain.seconds
     assert usual is not None
     assert sum(latency > 2 * usual for latency in seen[20:]) < 10
     assert rate.speed > 20 << 20
     for _ in range(100):
-        rate = adjust(rate, [])
+        rate = adjust(rate, Seen([], []))
     assert rate.speed == CEILING
     for _ in range(100):
-        rate = adjust(rate, [1.0])
+        rate = adjust(rate, Seen([1.0], []))
     assert rate.speed == FLOOR
 
 
 def test_what_is_usual_is_learned_with_all_members() -> None:
     """While one is away, writes are faster than those a resync is measured by."""
-    rate = learn(Rate(), [0.001], False)
-    assert rate.usual == 0.001, "better than nothing"
-    rate = learn(rate, [0.004], True)
-    assert rate.usual == 0.004
-    assert learn(rate, [0.001], False) == rate
-    assert learn(rate, [], True) == rate
-    closer = learn(rate, [0.002], True).usual
+    rate = learn(Rate(), Seen([0.001], []), False)
+    assert rate.plain.seconds == 0.001, "better than nothing"
+    rate = learn(rate, Seen([0.004], []), True)
+    assert rate.plain.seconds == 0.004
+    assert learn(rate, Seen([0.001], []), False) == rate
+    assert learn(rate, Seen([], []), True) == rate
+    closer = learn(rate, Seen([0.002], []), True).plain.seconds
     assert closer is not None
     assert 0.002 < closer < 0.004
+
+
+def test_what_is_durable_has_a_pace_of_its_own() -> None:
+    """It takes ten times as long: among plain writes it would look like trouble, or hide it."""
+    rate = learn(Rate(), Seen([0.001] * 100, [0.010] * 5), True)
+    assert (rate.plain.seconds, rate.durable.seconds) == (0.001, 0.010)
+    assert adjust(rate, Seen([0.001] * 100, [0.010] * 5)).speed > rate.speed
+    assert adjust(rate, Seen([0.003] * 100, [0.010] * 5)).speed < rate.speed
+    assert adjust(rate, Seen([], [0.030])).speed < rate.speed
+    assert adjust(rate, Seen([], [0.018])).speed == rate.speed
+
+
+@pytest.mark.parametrize("kind", ["fua", "flush"])
+def test_a_client_that_makes_all_durable_is_not_taken_for_idle(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(upkeep, "GENTLE_WINDOW", 1)
+    world, leader = quiet(seed=4)
+    assert leader.members.window > 1
+    answered: list[int] = []
+    world.history.issue(1, 1, 0, 0)
+    for _ in range(100):
+        if kind == "fua":
+            leader.write(0, content(1), True, answered.append)
+        else:
+            leader.flush(answered.append)
+        world.loop.run(world.loop.now + 0.03)
+    assert len(answered) > 90
+    assert not any(answered)
+    assert leader.members.window == 1
+    usual = leader.upkeep.rate.durable.seconds
+    assert usual is not None
+    assert 0.0 < usual < 1.0
+
+
+def test_what_came_right_after_a_comparison_waited_for_it() -> None:
+    _, leader = quiet()
+    now = leader.now()
+    upkeeper, members = leader.upkeep, leader.members
+    upkeeper._seen = Seen([], [])
+    members.compared = now - 0.004, now
+    upkeeper.latency(now + 0.001, now + 0.002, False)
+    upkeeper.latency(now + 0.002, now + 0.003, False)
+    members.compared = now - 0.004, now
+    upkeeper.latency(now + 0.005, now + 0.006, False)
+    assert upkeeper._seen.plain == pytest.approx([0.005, 0.001, 0.001])
 
 
 def test_an_estimate_follows_the_speed_of_now() -> None:

@@ -25,15 +25,16 @@ class Answers:
         counting: Counting,
         coming: Coming,
         now: Callable[[], float],
-        latency: Callable[[float], None],
+        latency: Callable[[float, float, bool], None],
     ) -> None:
-        """`latency` is told how long a write took, in seconds."""
+        """`latency` is told when a write or a flush began and ended, in seconds of `now`, and
+        whether it made something durable."""
         self._counting, self._now, self._latency = counting, now, latency
         self.valid_until = 0.0
         """End of the node's lease, in seconds of `now`: later, nothing is answered."""
         self.pending = Pending()
-        self.flushes: deque[tuple[int, Done]] = deque()
-        """The number of each, and whom to tell."""
+        self.flushes: deque[tuple[int, Done, float]] = deque()
+        """The number of each, whom to tell, and when it began."""
         self.reads = Reads(disk, coming, self.pending, lambda: now() < self.valid_until)
 
     def acknowledge(self) -> bool:
@@ -53,7 +54,7 @@ class Answers:
             _, _, _, done, began = pending.pop()
             moved = True
             if done is not None:
-                self._latency(now - began)
+                self._latency(began, now, False)
                 done(0)
                 now = self._now()
         return moved
@@ -66,7 +67,9 @@ class Answers:
             and self.flushes[0][0] <= self._counting.flushed()
             and self._now() < self.valid_until
         ):
-            self.flushes.popleft()[1](0)
+            _, done, began = self.flushes.popleft()
+            self._latency(began, self._now(), True)
+            done(0)
             moved = True
         return moved
 
@@ -83,6 +86,6 @@ class Answers:
             done = self.pending.pop()[3]
             if done is not None:
                 done(error)
-        for _, flushed in flushes:
+        for _, flushed, _ in flushes:
             flushed(error)
         self.reads.end(error)

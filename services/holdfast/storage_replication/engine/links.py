@@ -70,6 +70,7 @@ class Links:
                 self._members.welcomed(peer, payload)
             case Kind.HASHES if comparing.told(self._stream, peer, frame, payload):
                 self._members.pump(peer)
+                self._members.compared = peer.heard_at, self._ports.now()
             case Kind.RESIZED:
                 peer.size = max(peer.size, frame.offset)
                 self._changed()

@@ -37,6 +37,8 @@ class Membership:
         self.counting = Counting(stream, ports)
         self.window = settings.resync_window
         """Chunks that a member is asked about at a time."""
+        self.compared = 0.0, 0.0
+        """Begin and end of the last comparison: nobody was served meanwhile."""
 
     def recount(self) -> None:
         """To be called when a phase, or what counts, has changed."""

@@ -194,13 +194,13 @@ class Primary:
             return
         self.answers.pending.add(seq, offset, length, None if fua else done, began)
         if fua:
-            self._flush(done)
+            self._flush(done, began)
         elif not self.counting.waited:
             self._advance()
 
-    def _flush(self, done: Done) -> None:
+    def _flush(self, done: Done, began: float | None = None) -> None:
         seq = self.stream.seq + 1
-        self.answers.flushes.append((seq, done))
+        self.answers.flushes.append((seq, done, self.now() if began is None else began))
         self.stream.barrier()
         self._advance()
 

@@ -1,6 +1,7 @@
 """How fast a resync may go without getting in the way. Pure."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 FLOOR = 1 << 20
 CEILING = 4 << 30
@@ -10,14 +11,32 @@ _TOLERATED, _COMFORTABLE = 2.0, 1.5
 _LEARN = 0.2
 
 
+class Seen(NamedTuple):
+    """How long requests took since it was looked at last, in seconds; each kind has a pace of its
+    own, and in one sample the slower one would hide the other."""
+
+    plain: list[float]
+    """Writes that may stay in memory."""
+    durable: list[float]
+    """Flushes, and writes with FUA."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The p99 of one kind with no resync, in seconds; None: not seen yet."""
+
+    seconds: float | None = None
+    of_all: bool = False
+    """It was seen with all members, and not only while some were away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`speed` in bytes per second; `usual` is the p99 of writes, in seconds, with no resync."""
+    """`speed` in bytes per second; what is usual of each kind."""
 
     speed: float = _START
-    usual: float | None = None
-    of_all: bool = False
-    """`usual` was seen with all members, and not only while some were away."""
+    plain: Usual = Usual()
+    durable: Usual = Usual()
 
 
 def p99(latencies: list[float]) -> float | None:
@@ -28,34 +47,48 @@ def p99(latencies: list[float]) -> float | None:
     return ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
 
 
-def learn(rate: Rate, latencies: list[float], of_all: bool) -> Rate:
-    """After each second without a resync: the latencies of its writes, in seconds.
+def learn(rate: Rate, seen: Seen, of_all: bool) -> Rate:
+    """After each second without a resync.
 
     Without a member that is away writes are faster than clients know them (`of_all` is False):
     that counts only until more is known.
     """
-    now = p99(latencies)
-    if now is None or (rate.of_all and not of_all):
-        return rate
-    if rate.usual is None or (of_all and not rate.of_all):
-        return replace(rate, usual=now, of_all=of_all)
-    return replace(rate, usual=rate.usual + _LEARN * (now - rate.usual))
+    return replace(
+        rate,
+        plain=_learned(rate.plain, p99(seen.plain), of_all),
+        durable=_learned(rate.durable, p99(seen.durable), of_all),
+    )
 
 
-def adjust(rate: Rate, latencies: list[float]) -> Rate:
-    """After each second of a resync: the latencies of its writes, in seconds.
+def _learned(usual: Usual, now: float | None, of_all: bool) -> Usual:
+    if now is None or (usual.of_all and not of_all):
+        return usual
+    if usual.seconds is None or (of_all and not usual.of_all):
+        return Usual(now, of_all)
+    return replace(usual, seconds=usual.seconds + _LEARN * (now - usual.seconds))
 
-    Keeps p99 within twice its usual; never below FLOOR, so that a resync comes to its end.
+
+def adjust(rate: Rate, seen: Seen) -> Rate:
+    """After each second of a resync.
+
+    Keeps the p99 of each kind within twice its usual; never below FLOOR, so that a resync comes to
+    its end.
     """
-    now = p99(latencies)
-    if now is None:
+    plain, durable = p99(seen.plain), p99(seen.durable)
+    # Not seen before the resync: what it costs cannot be told from the disk's own pace.
+    rate = replace(rate, plain=_known(rate.plain, plain), durable=_known(rate.durable, durable))
+    slower = max(_times(plain, rate.plain), _times(durable, rate.durable))
+    if slower > _TOLERATED:
+        return replace(rate, speed=max(FLOOR, rate.speed * _SLOWER))
+    if slower < _COMFORTABLE:
         return replace(rate, speed=min(CEILING, rate.speed * _FASTER))
-    # Nothing was seen before the resync: what it costs cannot be told from the disk's own pace.
-    usual = rate.usual if rate.usual is not None else now
-    if now > _TOLERATED * usual:
-        speed = max(FLOOR, rate.speed * _SLOWER)
-    elif now < _COMFORTABLE * usual:
-        speed = min(CEILING, rate.speed * _FASTER)
-    else:
-        speed = rate.speed
-    return replace(rate, speed=speed, usual=usual)
+    return rate
+
+
+def _known(usual: Usual, now: float | None) -> Usual:
+    return Usual(now) if usual.seconds is None else usual
+
+
+def _times(now: float | None, usual: Usual) -> float:
+    """How many times its usual; 0.0: there was none."""
+    return 0.0 if now is None or not usual.seconds else now / usual.seconds

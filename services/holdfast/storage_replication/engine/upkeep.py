@@ -4,7 +4,7 @@ from holdfast.storage_replication.engine.frames import Kind
 from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.peer import FED, Peer, Phase
 from holdfast.storage_replication.engine.ports import Differences, MemberSilent, Ports, Settings
-from holdfast.storage_replication.engine.rate import Rate, adjust, learn
+from holdfast.storage_replication.engine.rate import Rate, Seen, adjust, learn
 from holdfast.storage_replication.engine.stream import Stream
 from holdfast.storage_replication.engine.verify import Verify
 
@@ -27,15 +27,24 @@ class Upkeep:
         self._stream, self._members, self._ports = stream, members, ports
         self._settings = settings
         self.rate = Rate()
-        self._latencies: list[float] = []
+        self._seen = Seen([], [])
         self._started = self._ticked = self._adjusted = self._quiet_since = ports.now()
         self._written = 0
         self._flooded = False
 
-    def latency(self, seconds: float) -> None:
-        """A write took so long."""
-        if len(self._latencies) < _SAMPLES:
-            self._latencies.append(seconds)
+    def latency(self, began: float, ended: float, durable: bool) -> None:
+        """A write, or what made something durable, took from then to then."""
+        samples = self._seen.durable if durable else self._seen.plain
+        if len(samples) < _SAMPLES:
+            samples.append(ended - began + self._waited(began))
+
+    def _waited(self, began: float) -> float:
+        """What came right after a comparison waited for it, unread, perhaps from its beginning."""
+        since, until = self._members.compared
+        if began > 2 * until - since:
+            return 0.0
+        self._members.compared = 0.0, 0.0
+        return until - since
 
     def tick(self) -> None:
         """About ten times a second."""
@@ -122,16 +131,16 @@ class Upkeep:
         peers = self._members.peers.values()
         busy = [p for p in peers if p.resync is not None]
         if busy:
-            self.rate = adjust(self.rate, self._latencies)
+            self.rate = adjust(self.rate, self._seen)
         else:
             of_all = all(p.phase is Phase.STREAMING for p in peers)
-            self.rate = learn(self.rate, self._latencies, of_all)
+            self.rate = learn(self.rate, self._seen, of_all)
         window = self._settings.resync_window
         # Behind a flood of writes a few chunks at a time would take for ever.
-        gentle = bool(self._latencies) and not self._flooded
+        gentle = bool(self._seen.plain or self._seen.durable) and not self._flooded
         self._members.window = min(window, GENTLE_WINDOW) if gentle else window
         self._flooded = False
-        self._latencies = []
+        self._seen = Seen([], [])
         for peer in busy:
             if peer.resync is not None:
                 peer.resync.tick(now)
