@@ -10,6 +10,7 @@ from holdfast.storage_replication.data_path.link import LinkConnection
 from holdfast.storage_replication.disk.bitmap import PAGE, Bitmap, pages_for
 from holdfast.storage_replication.engine import upkeep
 from holdfast.storage_replication.engine.backlog import Backlog
+from holdfast.storage_replication.engine.digests import digests
 from holdfast.storage_replication.engine.frames import Frame, Kind, encode
 from holdfast.storage_replication.engine.progress import Progress
 from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, Seen, adjust, learn
@@ -89,6 +90,40 @@ def test_no_more_chunks_are_asked_for_than_the_window_allows() -> None:
     resync = Resync(dirty, GEOMETRY, 8 * GEOMETRY.chunk)
     assert [resync.next(2, True) is not None for _ in range(3)] == [True, True, False]
     assert resync.next(3, True) is not None
+
+
+def test_a_chunk_is_asked_for_in_pieces_and_done_with_the_last() -> None:
+    """Until then it stays in the dirty map, and from the first on writes to it are sent."""
+    dirty = Bitmap(SimFile(Power(Loop(1)), pages_for(8) * PAGE), 8, "x")
+    dirty.fill(False)
+    dirty.set_range(0, 1)
+    chunk, block = GEOMETRY.chunk, GEOMETRY.block
+    resync = Resync(dirty, GEOMETRY, 8 * chunk)
+    resync.piece = 3 * block
+
+    def told(offset: int, length: int) -> list[tuple[int, bytes]] | None:
+        return resync.answer(offset, digests(bytes(length), block), lambda _, size: bytes(size))
+
+    asked = [resync.next(1, True), resync.next(1, True)]
+    assert asked == [(0, 3 * block), None]
+    assert (resync.skips(0, 0), resync.skips(1, 1)) == (False, True)
+    assert told(0, 3 * block) == []
+    assert told(0, 3 * block) is None, "it was told already"
+    resync.checkpoint(1)
+    resync.flushed(1)
+    assert list(dirty) == [0, 1], "the rest of it is not compared yet"
+    asked = [resync.next(8, True) for _ in range(4)]
+    assert asked[:2] == [(3 * block, 3 * block), (6 * block, chunk - 6 * block)]
+    assert told(3 * block, 3 * block) == []
+    resync.checkpoint(2)
+    resync.flushed(2)
+    assert list(dirty) == [0, 1]
+    assert told(6 * block, chunk - 6 * block) == []
+    resync.checkpoint(3)
+    resync.flushed(3)
+    assert list(dirty) == [1]
+    assert resync.progress.done == chunk
+    assert not resync.exhausted
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ FLOOR = 1 << 20
 CEILING = 4 << 30
 _START = 32 << 20
 _SLOWER, _FASTER = 0.6, 1.25
-_TOLERATED, _COMFORTABLE = 2.0, 1.5
+TOLERATED, _COMFORTABLE = 2.0, 1.5
 _LEARN = 0.2
 
 
@@ -78,7 +78,7 @@ def adjust(rate: Rate, seen: Seen) -> Rate:
     # Not seen before the resync: what it costs cannot be told from the disk's own pace.
     rate = replace(rate, plain=_known(rate.plain, plain), durable=_known(rate.durable, durable))
     slower = max(_times(plain, rate.plain), _times(durable, rate.durable))
-    if slower > _TOLERATED:
+    if slower > TOLERATED:
         return replace(rate, speed=max(FLOOR, rate.speed * _SLOWER))
     if slower < _COMFORTABLE:
         return replace(rate, speed=min(CEILING, rate.speed * _FASTER))

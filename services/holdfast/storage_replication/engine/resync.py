@@ -3,7 +3,8 @@
 A chunk is *ahead* while it is marked in the member's dirty map and the cursor has not passed it.
 Writes that touch only chunks ahead are not sent: the resync carries them. From the moment at which
 the checksums of a chunk are asked for, all writes to it are sent. The link keeps their order, so
-whatever the checksums missed arrives behind them.
+whatever the checksums missed arrives behind them. While clients write, a chunk is asked for in
+pieces, between which they have their turn.
 
 A chunk that cannot be read here is set aside: marked still, written to as any other that was asked
 for, and asked for again after a while. Until it can be compared, the resync does not end.
@@ -29,7 +30,12 @@ class Resync:
     def __init__(self, dirty: Bitmap, geometry: Geometry, size: int) -> None:
         self._dirty, self._geometry, self.size = dirty, geometry, size
         self._cursor = 0
-        self._open: dict[int, None] = {}
+        self._open: dict[int, int] = {}
+        """Asked for and not told yet: offset and length."""
+        self._rest: tuple[int, int] | None = None
+        """Of the chunk that is being asked for: from where, up to where."""
+        self.piece = geometry.chunk
+        """Bytes asked for at a time, whole blocks; at most a chunk."""
         self._aside: dict[int, int] = {}
         """Chunk: the errno with which it could not be read."""
         self._again: list[int] = []
@@ -52,7 +58,7 @@ class Resync:
     @property
     def exhausted(self) -> bool:
         """Everything was compared, and what differed was sent."""
-        left = self._open or self._aside or self._again
+        left = self._open or self._rest or self._aside or self._again
         return not left and self._dirty.next(self._cursor) is None
 
     @property
@@ -82,49 +88,61 @@ class Resync:
         return bool(self._open)
 
     def next(self, window: int, unlimited: bool) -> tuple[int, int] | None:
-        """Offset and length of the next chunk to ask the member about, if one may be asked now.
+        """Offset and length of the next piece to ask the member about, if one may be asked now.
 
-        `window`: about how many chunks it may be asked at a time.
+        `window`: about how many it may be asked at a time.
         """
         if len(self._open) >= window or (self.budget <= 0 and not unlimited):
             return None
-        if self._again:
-            chunk = self._again.pop(0)
-            del self._aside[chunk]
-        else:
-            found = self._dirty.next(self._cursor)
-            if found is None or len(self._aside) >= MAX_ASIDE:
+        if self._rest is None:
+            chunk = self._next_chunk()
+            if chunk is None:
                 return None
-            chunk = found
-            self._cursor = chunk + 1
-        self._open[chunk] = None
-        offset, length = self._range(chunk)
+            start, length = self._range(chunk)
+            self._rest = start, start + length
+        offset, end = self._rest
+        length = min(self.piece, end - offset)
+        self._rest = (offset + length, end) if offset + length < end else None
+        self._open[offset] = length
         self.budget -= length
         return offset, length
+
+    def _next_chunk(self) -> int | None:
+        if self._again and not self._asked(self._again[0]):
+            chunk = self._again.pop(0)
+            del self._aside[chunk]
+            return chunk
+        found = self._dirty.next(self._cursor)
+        if found is None or len(self._aside) >= MAX_ASIDE:
+            return None
+        self._cursor = found + 1
+        return found
+
+    def _asked(self, chunk: int) -> bool:
+        return any(offset // self._geometry.chunk == chunk for offset in self._open)
 
     def answer(
         self, offset: int, theirs: bytes, read: Callable[[int, int], bytes | bytearray]
     ) -> list[tuple[int, bytes]] | None:
-        """What to send for a chunk that the member has told of; None: that was not asked. One that
-        cannot be read is set aside."""
-        chunk = offset // self._geometry.chunk
-        if chunk not in self._open or offset % self._geometry.chunk:
+        """What to send for a piece that the member has told of; None: that was not asked. A chunk
+        that cannot be read is set aside."""
+        length = self._open.get(offset)
+        if length is None:
             return None
-        start, length = self._range(chunk)
         try:
-            data = bytes(read(start, length))
+            data = bytes(read(offset, length))
         except OSError as error:
-            del self._open[chunk]
-            self._aside[chunk] = error.errno or 5
+            del self._open[offset]
+            self._aside[offset // self._geometry.chunk] = error.errno or 5
             return []
         mine = digests(data, self._geometry.block)
         if len(mine) != len(theirs) or len(mine) % SIZE:
             return None
-        del self._open[chunk]
-        self._since_checkpoint += 1
+        del self._open[offset]
+        self._since_checkpoint += length
         self.progress.did(length)
         found = [
-            (start + at, data[at : at + size])
+            (offset + at, data[at : at + size])
             for at, size in differing(mine, theirs, self._geometry.block, length)
         ]
         self.sent += sum(len(part) for _, part in found)
@@ -132,13 +150,16 @@ class Resync:
 
     def checkpoint_due(self, every: int) -> bool:
         """Whether enough was done to make it durable, so that it need not be done again."""
-        return self._checkpoint is None and self._since_checkpoint >= every
+        done = self._since_checkpoint >= every * self._geometry.chunk
+        return self._checkpoint is None and done
 
     def checkpoint(self, seq: int) -> None:
         """A flush numbered `seq` was sent to the member."""
         # What was set aside by then is not done, wherever the cursor is.
         kept = frozenset(self._aside)
-        self._checkpoint = seq, min(self._open, default=self._cursor), kept
+        asked = [*self._open, *(self._rest or ())[:1]]
+        first = min(asked, default=self._cursor * self._geometry.chunk) // self._geometry.chunk
+        self._checkpoint = seq, first, kept
         self._since_checkpoint = 0
 
     def flushed(self, seq: int) -> None:

@@ -4,16 +4,19 @@ from holdfast.storage_replication.engine.frames import Kind
 from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.peer import FED, Peer, Phase
 from holdfast.storage_replication.engine.ports import Differences, MemberSilent, Ports, Settings
-from holdfast.storage_replication.engine.rate import Rate, Seen, adjust, learn
+from holdfast.storage_replication.engine.rate import TOLERATED, Rate, Seen, adjust, learn
 from holdfast.storage_replication.engine.stream import Stream
 from holdfast.storage_replication.engine.verify import Verify
 
 _SAMPLES = 4096
 _BURST = 1.0
 """Seconds' worth of comparing that may pile up."""
-GENTLE_WINDOW = 4
-"""Chunks compared at a time while clients write: more make them wait, fewer a member that is far
-away idle."""
+GENTLE_WINDOW = 8
+GENTLE_BLOCKS = 4
+"""Pieces compared at a time while clients write, and blocks in each: more make them wait, fewer a
+member that is far away idle."""
+_SOON, _ENOUGH = 0.3, 200
+"""Seconds and writes that tell that a resync is too fast."""
 _STOOD_STILL = 0.5
 """Seconds between two ticks."""
 
@@ -28,6 +31,7 @@ class Upkeep:
         self._settings = settings
         self.rate = Rate()
         self._seen = Seen([], [])
+        self._slow, self._gentle = 0, False
         self._started = self._ticked = self._adjusted = self._quiet_since = ports.now()
         self._written = 0
         self._flooded = False
@@ -36,7 +40,11 @@ class Upkeep:
         """A write, or what made something durable, took from then to then."""
         samples = self._seen.durable if durable else self._seen.plain
         if len(samples) < _SAMPLES:
-            samples.append(ended - began + self._waited(began))
+            took = ended - began + self._waited(began)
+            samples.append(took)
+            usual = self.rate.plain.seconds
+            if not durable and usual is not None and took > TOLERATED * usual:
+                self._slow += 1
 
     def _waited(self, began: float) -> float:
         """What came right after a comparison waited for it, unread, perhaps from its beginning."""
@@ -56,7 +64,8 @@ class Upkeep:
         for peer in list(self._members.peers.values()):
             self._look_after(peer, now)
             self._listen(peer, now)
-        if now - self._adjusted >= 1.0:
+        since = now - self._adjusted
+        if since >= 1.0 or (since >= _SOON and self._hurts()):
             self._adjust(now)
         for peer in list(self._members.peers.values()):
             self._feed(peer, passed, now)
@@ -126,6 +135,12 @@ class Upkeep:
             peer.progress, peer.progress_at = done, now
         return patience if now - peer.progress_at >= patience else 0.0
 
+    def _hurts(self) -> bool:
+        """Whether more than one in a hundred writes is too slow: then a second is long."""
+        return self._slow > max(_ENOUGH, len(self._seen.plain)) // 100 and any(
+            peer.resync is not None for peer in self._members.peers.values()
+        )
+
     def _adjust(self, now: float) -> None:
         self._adjusted = now
         peers = self._members.peers.values()
@@ -137,9 +152,9 @@ class Upkeep:
             self.rate = learn(self.rate, self._seen, of_all)
         window = self._settings.resync_window
         # Behind a flood of writes a few chunks at a time would take for ever.
-        gentle = bool(self._seen.plain or self._seen.durable) and not self._flooded
-        self._members.window = min(window, GENTLE_WINDOW) if gentle else window
-        self._flooded = False
+        self._gentle = bool(self._seen.plain or self._seen.durable) and not self._flooded
+        self._members.window = min(window, GENTLE_WINDOW) if self._gentle else window
+        self._flooded, self._slow = False, 0
         self._seen = Seen([], [])
         for peer in busy:
             if peer.resync is not None:
@@ -150,6 +165,9 @@ class Upkeep:
         ceiling = self.rate.speed * _BURST
         if peer.resync is not None:
             peer.resync.budget = min(ceiling, peer.resync.budget + allowance)
+            geometry = self._stream.disk.geometry
+            gentle = self._gentle and peer.phase is Phase.RESYNCING
+            peer.resync.piece = GENTLE_BLOCKS * geometry.block if gentle else geometry.chunk
         if peer.verify is not None:
             peer.verify.progress.tick(now)
             peer.verify.budget = min(ceiling, peer.verify.budget + allowance)
