@@ -186,8 +186,8 @@ class World:
         self.feed(name, RecordsLoaded())
         self._tick(name, self.deciders[name])
 
-    def boot(self, name: str) -> None:
-        """Boot, or reboot, a host's hands."""
+    def boot(self, name: str, *, hands: bool = True, finds: Any = "stopped") -> None:
+        """Boot, or reboot, a host; its hands come up, or not, and find the groups so."""
         number = int(self.hosts[name].boot.rpartition("-")[2]) + 1 if name in self.hosts else 1
         boot = f"boot-{name}-{number}"
         lease = HolderState(
@@ -202,7 +202,8 @@ class World:
         host = Host(name, boot, lease)
         for group in self.file.groups:
             epoch = self.records[group][0].epoch if group in self.records else 0
-            host.groups[group] = GroupReport(group=group, epoch=epoch, state="stopped")
+            host.groups[group] = GroupReport(group=group, epoch=epoch, state=finds)
+        host.frozen = not hands
         self.hosts[name] = host
         self._beat(host)
 

@@ -9,6 +9,7 @@ from holdfast import subjects
 from holdfast.failover_decider.messages import Reject
 from holdfast.failover_decider.state import NodeView, Sighting
 from holdfast.failover_decider.turn import Turn
+from holdfast.ownership import OwnershipRecord
 from holdfast.structs import replace
 from holdfast.wire import HandsPulse, MonitorPulse
 
@@ -32,11 +33,34 @@ def believed(turn: Turn, view: NodeView, pulse: MonitorPulse | HandsPulse) -> No
         reason = f"a pulse of boot {pulse.boot}, while boot {view.boot} of {view.node} beats"
         turn.do(Reject(subjects.pulse(view.node), "stale", reason))
     elif in_step(passed, theirs, every):
-        return NodeView(view.node, boot=pulse.boot, failures=view.failures)
+        return NodeView(view.node, boot=pulse.boot, boot_since=turn.now, failures=view.failures)
     if not (0 <= theirs < NEXT * every and passed < FURTHEST * every):
         sighting = Sighting(boot=pulse.boot, clock=pulse.now, heard=turn.now)
         turn.set_node(replace(view, sighting=sighting))
     return None
+
+
+def recorded(turn: Turn, before: OwnershipRecord, record: OwnershipRecord) -> None:
+    """A record of another leader names a boot of its owner that is not the one known here.
+
+    What is known may be the past: the node is silent until it is heard again, in whichever boot. So
+    a boot that is known here, and is not that of the record, was heard after the record was stored.
+    """
+    owner, boot = record.owner, record.boot
+    if (
+        owner not in turn.state.nodes
+        or boot is None
+        or (owner, boot) == (before.owner, before.boot)
+    ):
+        return
+    view = turn.node(owner)
+    if view.boot not in (None, boot):
+        turn.set_node(unheard(view, boot, turn.now))
+
+
+def unheard(view: NodeView, boot: str, now: float) -> NodeView:
+    """A node of which only a record tells, as of now."""
+    return NodeView(view.node, boot=boot, boot_since=now, heard=now, failures=view.failures)
 
 
 def in_step(passed: float, theirs: float, every: float) -> bool:

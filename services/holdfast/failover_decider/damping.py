@@ -81,6 +81,8 @@ def _failure(before: OwnershipRecord, after: OwnershipRecord) -> str | None:
     match before.phase, after.phase:
         case Phase.ACTIVE, Phase.FENCING | Phase.STARTING:
             return "the node was lost"
+        case Phase.ACTIVE, Phase.STOPPING if after.boot != before.boot:
+            return "the node was lost"
         case Phase.ACTIVE, Phase.STOPPING if after.intent and after.intent.kind == "relocate":
             return f"{after.group} failed"
         case Phase.STARTING, Phase.STOPPING:

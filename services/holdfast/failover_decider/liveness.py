@@ -116,11 +116,11 @@ def _known(turn: Turn, view: NodeView) -> NodeView:
     """
     if view.boot is not None or not (turn.state.leading and turn.state.records_loaded):
         return view
-    for group in turn.state.groups.values():
-        if group.record.owner == view.node and group.record.boot is not None:
-            view = replace(view, boot=group.record.boot, heard=turn.now)
-            turn.set_node(view)
-            break
+    owned = [g for g in turn.state.groups.values() if g.record.owner == view.node]
+    latest = max(owned, key=lambda group: group.revision, default=None)
+    if latest is not None and latest.record.boot is not None:
+        view = boots.unheard(view, latest.record.boot, turn.now)
+        turn.set_node(view)
     return view
 
 
@@ -183,10 +183,11 @@ def _hands_silent(state: State, view: NodeView, now: float) -> bool:
 def _hands_since(state: State, view: NodeView) -> float:
     """When the hands were last heard; whoever begins to lead listens for the suspicion time first.
 
-    One that started later than they were heard counts from its start.
+    One that started later than they were heard counts from its start; those of a new boot that
+    were never heard are silent since it is believed in.
     """
     listened = state.leading_since + state.timing.suspect_after - state.timing.ttl
-    return max(view.hands_heard, state.started, listened)
+    return max(view.hands_heard, view.boot_since, state.started, listened)
 
 
 def _monitor_silent_too(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:

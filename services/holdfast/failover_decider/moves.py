@@ -8,7 +8,7 @@ import msgspec
 
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveFailed, MoveKind
-from holdfast.failover_decider import constraints, fencing, planned, rules
+from holdfast.failover_decider import constraints, fencing, planned, reboots, rules
 from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.maintenance import permitted
 from holdfast.failover_decider.messages import OrderAnswered
@@ -83,7 +83,14 @@ def _held(turn: Turn, view: GroupView) -> None:
         refuse(turn, view, Refusal("owner_runs_it_still", reason, trail_of(view)))
         write(turn, turn.group(view.group), _changed(view, phase=Phase.ACTIVE, intent=None))
     else:
-        _first(turn, view, rules.owner_lost, rules.owner_rebooted, rules.owner_stopped_it)
+        _first(
+            turn,
+            view,
+            rules.owner_lost,
+            rules.owner_rebooted,
+            reboots.reboot_unconfirmed,
+            rules.owner_stopped_it,
+        )
 
 
 def _active(turn: Turn, view: GroupView) -> None:
@@ -92,6 +99,7 @@ def _active(turn: Turn, view: GroupView) -> None:
         view,
         rules.owner_lost,
         rules.owner_rebooted,
+        reboots.reboot_unconfirmed,
         rules.owner_stopped_it,
         rules.failed_at_owner,
         planned.misplaced,
@@ -111,11 +119,9 @@ def _first(turn: Turn, view: GroupView, *candidates: Rule) -> None:
 def _fencing(turn: Turn, view: GroupView) -> None:
     """Wait for the proof; then start elsewhere. Call it off if a node that was silent is back."""
     owner = _owner(turn, view)
-    report = owner.report(view.group)
-    rebooted = owner.boot is not None and owner.boot != view.record.boot
-    if rebooted and report is not None and report.state == "stopped":
-        _start_or_hold(turn, view, "fence")
-    elif owner.revoked is not None and not rebooted:
+    if reboots.rebooted(owner, view.record):
+        _rebooted(turn, view, owner, "fence")
+    elif owner.revoked is not None:
         view = replace(view, done=_within(view, owner.revoked))
         turn.set_group(view)
         _start_or_hold(turn, view, "fence")
@@ -124,12 +130,25 @@ def _fencing(turn: Turn, view: GroupView) -> None:
     elif owner.suspicion is not None and owner.suspicion.failures:
         reason = f"{owner.node} may be alive: {owner.suspicion.last_answer}"
         refuse(turn, view, Refusal("fence_unproven", reason, trail_of(view)))
+    elif unended := rules.hands_silent(turn.state, owner):
+        refuse(turn, view, Refusal("hands_silent", unended, trail_of(view)))
     elif view.record.reason:
         _fence_although_heard(turn, view, owner)
     elif alive(turn.state, owner, turn.now):
         reason = f"{owner.node} is heard again, in the same boot"
         refuse(turn, view, Refusal("owner_came_back", reason, trail_of(view)))
         write(turn, turn.group(view.group), _changed(view, phase=Phase.ACTIVE, intent=None))
+
+
+def _rebooted(turn: Turn, view: GroupView, owner: NodeView, finished: str) -> None:
+    """The boot of the record is over. What a new one may run is stopped there, then it starts."""
+    if reboots.confirmed(owner, view.group):
+        _start_or_hold(turn, view, finished)
+    elif reason := reboots.unconfirmed(turn.state, view, turn.now):
+        refuse(turn, view, Refusal("reboot_unconfirmed", reason, trail_of(view)))
+        intent = next_intent(turn, view, finished)
+        record = _changed(view, phase=Phase.STOPPING, boot=owner.boot, intent=intent, reason="")
+        write(turn, turn.group(view.group), record)
 
 
 def _held_back(turn: Turn, owner: NodeView) -> str:
@@ -155,10 +174,8 @@ def _ordering(turn: Turn, view: GroupView) -> None:
     lost = suspicion is not None and (
         suspicion.proof is not None or silent_past_ttl(turn.state, suspicion, turn.now)
     )
-    if owner.boot is not None and owner.boot != view.record.boot:
-        report = owner.report(view.group)
-        if report is not None and report.state == "stopped":
-            _start_or_hold(turn, view, view.record.phase)
+    if reboots.rebooted(owner, view.record):
+        _rebooted(turn, view, owner, view.record.phase)
     elif lost:
         intent = next_intent(turn, view, view.record.phase)
         write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent, reason=""))

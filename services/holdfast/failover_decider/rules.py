@@ -9,7 +9,8 @@ from holdfast.events.ownership import MoveKind
 from holdfast.failover_decider import constraints, damping, watchdog
 from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.placement import choose
-from holdfast.failover_decider.state import GroupView, State, Trail
+from holdfast.failover_decider.reboots import confirmed, rebooted
+from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
 from holdfast.failover_decider.verdicts import (
     Decision,
     Refusal,
@@ -60,18 +61,11 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
         return None
     if suspicion.proof is None and not silent_past_ttl(state, suspicion, now):
         return None
-    if suspicion.hands_only and not state.cluster.nodes[owner.node].fence:
-        watched = watchdog.armed(state, owner)
-        if watched and now - suspicion.raised < state.timing.suspect_after:
+    unended = hands_silent(state, owner)
+    if unended:
+        if watchdog.armed(state, owner) and now - suspicion.raised < state.timing.suspect_after:
             return None  # it ends the node about now
-        means = "its watchdog has not ended it" if watched else "there is no fence device to end it"
-        return Refusal(
-            "hands_silent",
-            f"the hands of {owner.node} are silent, its monitor is not: what it runs may go on, "
-            f"and {means}",
-            suspicion.trail,
-            [suspicion.signal],
-        )
+        return Refusal("hands_silent", unended, suspicion.trail, [suspicion.signal])
     proven = suspicion.proof_trail is not None
     choice = choose(state, view.group, now, [])
     return Decision(
@@ -87,15 +81,26 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
     )
 
 
+def hands_silent(state: State, owner: NodeView) -> str:
+    """Why nothing ends a node whose hands alone are silent; empty if something can."""
+    suspicion = owner.suspicion
+    if suspicion is None or not suspicion.hands_only or state.cluster.nodes[owner.node].fence:
+        return ""
+    watched = watchdog.armed(state, owner)
+    means = "its watchdog has not ended it" if watched else "there is no fence device to end it"
+    return (
+        f"the hands of {owner.node} are silent, its monitor is not: what it runs may go on, "
+        f"and {means}"
+    )
+
+
 def owner_rebooted(state: State, view: GroupView, now: float) -> Verdict:
     """The owner runs a new boot and its hands confirm that the group is stopped there."""
     owner = owner_of(state, view)
-    report = owner.report(view.group)
-    if owner.boot in (None, view.record.boot) or owner.seen is None:
+    if not rebooted(owner, view.record) or not confirmed(owner, view.group):
         return None
-    if report is None or report.state != "stopped":
-        return None
-    return _start_again(state, view, now, "owner_rebooted", owner.seen)
+    after = owner.suspicion.trail if owner.seen is None and owner.suspicion else owner.seen
+    return _start_again(state, view, now, "owner_rebooted", after) if after else None
 
 
 def owner_stopped_it(state: State, view: GroupView, now: float) -> Verdict:

@@ -76,6 +76,8 @@ class NodeView(msgspec.Struct, frozen=True):
 
     node: str
     boot: str | None = None
+    boot_since: float = 0.0
+    """Since when this boot is believed in, or known from a record."""
     sighting: Sighting | None = None
     """The first of the pulses that another boot seems to send."""
     heard: float = 0.0

@@ -24,6 +24,8 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str = ""
     suspected_for: float = 0.0
     needed_since: float = 0.0
+    boot: str | None = None
+    """The owner's boot that shall be emptied, if it is not that of the record."""
     by_operator: bool = False
     """An operator's word: what failed before does not count against it."""
 

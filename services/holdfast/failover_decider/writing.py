@@ -14,7 +14,7 @@ from holdfast.events.ownership import (
     MoveKind,
     OwnershipChanged,
 )
-from holdfast.failover_decider import damping, spoiled
+from holdfast.failover_decider import boots, damping, spoiled
 from holdfast.failover_decider.messages import MoveStreamLeaders, RecordSeen, Write, WriteDone
 from holdfast.failover_decider.state import GroupView, Trail
 from holdfast.failover_decider.turn import Turn
@@ -84,6 +84,7 @@ def on_record_seen(turn: Turn, seen: RecordSeen) -> None:
     if view.writing is not None and seen.record == view.writing:
         _adopt(turn, view, seen.record, seen.revision)
         return
+    boots.recorded(turn, view.record, seen.record)
     turn.set_group(
         GroupView(
             view.group,
@@ -165,7 +166,7 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
             group=view.group,
             epoch=epoch,
             owner=decision.target if starting else record.owner,
-            boot=target_boot if starting else record.boot,
+            boot=target_boot if starting else decision.boot or record.boot,
             phase=decision.phase,
             intent=intent,
             reason=decision.reason,

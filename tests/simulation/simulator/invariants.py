@@ -169,6 +169,8 @@ class Invariants:
         if old is not None and new.epoch < old.epoch:
             raise Violation("I2", f"the epoch of {new.group} falls from {old.epoch} to {new.epoch}")
         moved = old is None or (new.owner, new.boot) != (old.owner, old.boot)
+        if old is not None and new.owner == old.owner and new.phase == Phase.STOPPING:
+            moved = False  # whatever boot it runs by now: it is emptied, and nothing is given to it
         if new.owner is not None and moved and new.epoch <= (old.epoch if old else 0):
             raise Violation("I2", f"{new.group} changes its owner within epoch {new.epoch}")
         if new.intent is not None:
