@@ -386,7 +386,7 @@ class World:
             self.after(TIMING.pulse_every, lambda: self._beat(host))
             return
         valid = host.lease.valid(self.now + TIMING.stop_before)
-        if host.was_valid and not valid:
+        if host.was_valid and not valid and not host.stop_fails:
             for group, report in host.groups.items():
                 host.groups[group] = GroupReport(group=group, epoch=report.epoch, state="stopped")
         host.was_valid = valid

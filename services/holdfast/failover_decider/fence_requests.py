@@ -13,7 +13,7 @@ from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.state import NodeView
 from holdfast.failover_decider.turn import Turn
 from holdfast.structs import replace
-from holdfast.wire import Begun, FenceRequest, OperatorWord, Refused
+from holdfast.wire import Begun, FenceRequest, LeaseExpired, OperatorWord, Refused
 
 
 def on_fence_asked(turn: Turn, asked: FenceAsked) -> None:
@@ -63,7 +63,7 @@ def _against(turn: Turn, view: NodeView, request: FenceRequest) -> str:
         return f"the word is about boot {request.boot}, known is {view.boot or 'none'}"
     if suspicion is None:
         return "nothing is held against it: it is heard"
-    if suspicion.proof is not None:
+    if suspicion.proof is not None and not isinstance(suspicion.proof, LeaseExpired):
         return "it is proven off already"
     if request.action == "allow":
         held = fencing.wanted_off(turn.state, view.node) and restraint(turn.state, view, turn.now)

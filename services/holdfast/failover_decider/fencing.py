@@ -23,7 +23,7 @@ from holdfast.failover_decider.state import (
     revocation,
 )
 from holdfast.failover_decider.turn import Turn
-from holdfast.ownership import Phase
+from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.structs import replace
 from holdfast.wire import FencedOff, LeaseExpired, Proof, Vote
 
@@ -33,6 +33,7 @@ MAX_BACKOFF = 60.0
 REVOKE_AGAIN = 0.5
 RUNS_PER_DEVICE = 3
 """Off, and two looks."""
+STOP_FAILED = "a stop failed there, and there is no fence device to end what runs"
 UNARMED = "it has no fence device, and was not heard to have armed its watchdog for what it owns"
 
 
@@ -50,12 +51,17 @@ def on_tick(turn: Turn) -> None:
 
 def wanted_off(state: State, node: str) -> bool:
     """Whether a stored intent calls for this node to be fenced: I9, stored before it is done."""
-    return any(
-        view.record.phase == Phase.FENCING
+    return bool(_to_be_fenced(state, node))
+
+
+def _to_be_fenced(state: State, node: str) -> list[OwnershipRecord]:
+    return [
+        view.record
+        for view in state.groups.values()
+        if view.record.phase == Phase.FENCING
         and view.record.owner == node
         and view.record.boot == state.nodes[node].boot
-        for view in state.groups.values()
-    )
+    ]
 
 
 def silent_past_ttl(state: State, suspicion: Suspicion, now: float) -> bool:
@@ -148,12 +154,14 @@ def _seek_proof(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
 
 
 def _without_device(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
-    """Silence alone is a proof only where the cluster file says so in words."""
-    if turn.state.cluster.cluster.fencing == "lease-only":
+    """Silence alone is a proof only where the cluster file says so in words, and no stop failed."""
+    lease_only = turn.state.cluster.cluster.fencing == "lease-only"
+    if lease_only and not all(map(proofs.stop_failed, _to_be_fenced(turn.state, view.node))):
         assert view.boot is not None
         _proven(turn, view.node, suspicion, LeaseExpired(node=view.node, boot=view.boot))
     elif not suspicion.failures:
-        unproven = replace(suspicion, failures=1, last_answer=UNARMED)
+        why = STOP_FAILED if lease_only else UNARMED
+        unproven = replace(suspicion, failures=1, last_answer=why)
         turn.set_suspicion(view.node, unproven)
 
 

@@ -62,8 +62,8 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
 
 
 def _to_be_fenced_although_heard(state: State, view: NodeView) -> bool:
-    """Whether a stop failed in this boot: no pulse makes up for that."""
-    return any(
+    """Whether a stop failed in this boot: no pulse makes up for that, if a device can end it."""
+    return bool(state.cluster.nodes[view.node].fence) and any(
         group.record.phase == Phase.FENCING
         and (group.record.owner, group.record.boot) == (view.node, view.boot)
         and group.record.reason

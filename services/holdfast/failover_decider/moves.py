@@ -8,7 +8,7 @@ import msgspec
 
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveFailed, MoveKind
-from holdfast.failover_decider import constraints, fencing, planned, reboots, rules
+from holdfast.failover_decider import constraints, fencing, planned, proofs, reboots, rules
 from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.maintenance import permitted
 from holdfast.failover_decider.messages import OrderAnswered
@@ -29,6 +29,7 @@ from holdfast.failover_decider.writing import (
 )
 from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.structs import replace
+from holdfast.wire import Proof
 
 
 def advance(turn: Turn, group: str) -> None:
@@ -121,7 +122,7 @@ def _fencing(turn: Turn, view: GroupView) -> None:
     owner = _owner(turn, view)
     if reboots.rebooted(owner, view.record):
         _rebooted(turn, view, owner, "fence")
-    elif owner.revoked is not None:
+    elif owner.revoked is not None and proofs.suffices(_proof(owner), view.record):
         view = replace(view, done=_within(view, owner.revoked))
         turn.set_group(view)
         _start_or_hold(turn, view, "fence")
@@ -132,12 +133,22 @@ def _fencing(turn: Turn, view: GroupView) -> None:
         refuse(turn, view, Refusal("fence_unproven", reason, trail_of(view)))
     elif unended := rules.hands_silent(turn.state, owner):
         refuse(turn, view, Refusal("hands_silent", unended, trail_of(view)))
-    elif view.record.reason:
+    elif view.record.reason and turn.state.cluster.nodes[owner.node].fence:
         _fence_although_heard(turn, view, owner)
     elif alive(turn.state, owner, turn.now):
-        reason = f"{owner.node} is heard again, in the same boot"
-        refuse(turn, view, Refusal("owner_came_back", reason, trail_of(view)))
-        write(turn, turn.group(view.group), _changed(view, phase=Phase.ACTIVE, intent=None))
+        _call_off(turn, view, owner)
+
+
+def _call_off(turn: Turn, view: GroupView, owner: NodeView) -> None:
+    """The owner lives. Where a stop failed before it was silent, the group is held as it was."""
+    reason = f"{owner.node} is heard again, in the same boot"
+    refuse(turn, view, Refusal("owner_came_back", reason, trail_of(view)))
+    view = turn.group(view.group)
+    if proofs.stop_failed(view.record):
+        intent = next_intent(turn, view, "fence")
+        write(turn, view, _changed(view, phase=Phase.HELD, intent=intent))
+    else:
+        write(turn, view, _changed(view, phase=Phase.ACTIVE, intent=None))
 
 
 def _rebooted(turn: Turn, view: GroupView, owner: NodeView, finished: str) -> None:
@@ -149,6 +160,10 @@ def _rebooted(turn: Turn, view: GroupView, owner: NodeView, finished: str) -> No
         intent = next_intent(turn, view, finished)
         record = _changed(view, phase=Phase.STOPPING, boot=owner.boot, intent=intent, reason="")
         write(turn, turn.group(view.group), record)
+
+
+def _proof(owner: NodeView) -> Proof | None:
+    return owner.suspicion.proof if owner.suspicion is not None else None
 
 
 def _held_back(turn: Turn, owner: NodeView) -> str:

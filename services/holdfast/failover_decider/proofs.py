@@ -1,5 +1,6 @@
-"""The kinds of fence proof, as the record names and explains them."""
+"""The kinds of fence proof, as the record names and explains them, and what each is worth."""
 
+from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.wire import FencedOff, LeaseExpired, OperatorWord, Proof, WatchdogExpired
 
 _KINDS: dict[type[Proof], str] = {
@@ -13,6 +14,17 @@ _KINDS: dict[type[Proof], str] = {
 def kind(proof: Proof) -> str:
     """Its name on the record."""
     return _KINDS[type(proof)]
+
+
+def stop_failed(record: OwnershipRecord) -> bool:
+    """Whether a stop failed at the record's owner, in the record's boot."""
+    fencing_for_it = record.phase == Phase.FENCING and bool(record.reason)
+    return record.owner is not None and (record.phase == Phase.HELD or fencing_for_it)
+
+
+def suffices(proof: Proof | None, record: OwnershipRecord) -> bool:
+    """Whether a proof counts for a group. What a stop did not end does not end with the lease."""
+    return proof is not None and not (isinstance(proof, LeaseExpired) and stop_failed(record))
 
 
 def detail(proof: Proof, ttl: float) -> str:

@@ -6,7 +6,7 @@ Rules for what runs well are in planned.py, those of operators in requests.py.
 
 from holdfast.events.fields import node_entity
 from holdfast.events.ownership import MoveKind
-from holdfast.failover_decider import constraints, damping, watchdog
+from holdfast.failover_decider import constraints, damping, proofs, watchdog
 from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.reboots import confirmed, rebooted
@@ -66,6 +66,9 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
         if watchdog.armed(state, owner) and now - suspicion.raised < state.timing.suspect_after:
             return None  # it ends the node about now
         return Refusal("hands_silent", unended, suspicion.trail, [suspicion.signal])
+    unstopped = stop_failed(state, view)
+    if unstopped:
+        return Refusal("stop_failed", unstopped, suspicion.trail, [suspicion.signal])
     proven = suspicion.proof_trail is not None
     choice = choose(state, view.group, now, [])
     return Decision(
@@ -76,6 +79,7 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
         after=suspicion.proof_trail or suspicion.trail,
         evidence=[suspicion.signal, suspicion.trail.cause, *witnesses(state, owner.node)],
         alternatives=choice.alternatives,
+        reason=view.record.reason if proofs.stop_failed(view.record) else "",
         suspected_for=suspicion.raised - suspicion.since,
         needed_since=suspicion.raised,
     )
@@ -91,6 +95,19 @@ def hands_silent(state: State, owner: NodeView) -> str:
     return (
         f"the hands of {owner.node} are silent, its monitor is not: what it runs may go on, "
         f"and {means}"
+    )
+
+
+def stop_failed(state: State, view: GroupView) -> str:
+    """Why a group whose stop failed stays held though its owner is silent; empty if it need not."""
+    owner = owner_of(state, view)
+    proof = owner.suspicion.proof if owner.suspicion else None
+    endable = state.cluster.nodes[owner.node].fence or watchdog.armed(state, owner)
+    if not proofs.stop_failed(view.record) or endable or proofs.suffices(proof, view.record):
+        return ""
+    return (
+        f"a stop failed on {owner.node}, so its silence does not say that the group ended there: "
+        f"a new boot of it does, or your word that it is off, `holdfast fence confirm {owner.node}`"
     )
 
 
