@@ -1,13 +1,20 @@
 """The decider's core: what counts as a fence proof, and when nothing is fenced at all."""
 
+import msgspec
 import pytest
 
-from holdfast.events.ownership import DecisionRefused, FenceStarted, LeaseRevoked, MoveCompleted
+from holdfast.events.ownership import (
+    DecisionRefused,
+    FenceStarted,
+    LeaseRevoked,
+    MoveCompleted,
+    MoveKind,
+)
 from holdfast.events.system import OperatorRequest
 from holdfast.failover_decider.fencing import stands
-from holdfast.failover_decider.messages import FenceAsked, GroupAsked, RunFence
+from holdfast.failover_decider.messages import FenceAsked, GroupAsked, RecordSeen, RunFence
 from holdfast.failover_decider.state import Fencing, Suspicion, Trail
-from holdfast.ownership import Phase
+from holdfast.ownership import Intent, Phase
 from holdfast.structs import replace
 from holdfast.wire import Begun, FenceRequest, GroupRequest, Refused, WatchdogReport
 from tests.support.decider_world import TIMING, World, cluster
@@ -195,3 +202,55 @@ def test_a_fence_order_stands_for_its_boot_its_leader_and_its_time_only() -> Non
     assert not stands(replace(state, leading=False), run, world.now)
     cleared = {**state.nodes, "beta": replace(beta, suspicion=None)}
     assert not stands(replace(state, nodes=cleared), run, world.now)
+
+
+def test_a_fence_that_was_called_off_is_not_carried_out_by_a_leader_whose_watch_lags() -> None:
+    """Its record says `fencing`; the store says that this is over, so nothing rests on it."""
+    world = world_with(None, device=True)
+    record, revision = world.records["g0"]
+    intent = Intent(
+        id=world.mint(),
+        step=world.mint(),
+        kind=MoveKind.FAILOVER,
+        target="beta",
+        incident=world.mint(),
+        cause=world.mint(),
+    )
+    past = msgspec.structs.replace(record, phase=Phase.FENCING, intent=intent)
+    for name in ("beta", "gamma"):
+        world.feed(name, RecordSeen(past, revision + 1))
+    world.records["g0"] = (record, revision + 2)
+    world.lagging = {"beta", "gamma"}
+    world.deciders["alpha"] = None  # its hands and its monitor go on
+    while world.leader() is None:
+        world.run(0.1)
+    world.run(2.0)
+    stalled = world.now
+    world.hosts["alpha"].cut_off = True
+    world.run(TIMING.suspect_after + 2.0)
+    assert "status" in {run.action for run in world.emitted(FenceStarted, stalled)}
+    assert "off" not in {run.action for run in world.emitted(FenceStarted, stalled)}
+    assert world.hosts["alpha"].alive
+    for name in ("beta", "gamma"):
+        world.feed(name, RecordSeen(*world.records["g0"]))
+    world.run(TIMING.ttl)
+    assert "off" in {run.action for run in world.emitted(FenceStarted, stalled)}
+    assert world.record().owner == "beta"
+
+
+def test_what_is_being_called_off_is_not_carried_out_either() -> None:
+    """The owner is back; that this ends the fence is decided, not stored yet, when it stalls."""
+    world = world_with(None, device=True)
+    world.fence_says["alpha"] = lambda _: ("on", "it runs")
+    world.hosts["alpha"].cut_off = True
+    while world.record().phase != Phase.FENCING:
+        world.run(0.01)
+    del world.fence_says["alpha"]
+    world.hosts["alpha"].cut_off = False
+    world.store_stalled_until = world.now + 8.0
+    world.run(3.0)
+    world.hosts["alpha"].cut_off = True
+    stalled = world.now
+    world.run(TIMING.suspect_after + 2.0)
+    assert "off" not in {run.action for run in world.emitted(FenceStarted, stalled)}
+    assert world.hosts["alpha"].alive

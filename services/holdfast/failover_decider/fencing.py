@@ -55,10 +55,13 @@ def wanted_off(state: State, node: str) -> bool:
 
 
 def _to_be_fenced(state: State, node: str) -> list[OwnershipRecord]:
+    """The records that say so, of which this leader knows that they are the latest."""
     return [
         view.record
         for view in state.groups.values()
         if view.record.phase == Phase.FENCING
+        and view.confirmed
+        and view.writing is None
         and view.record.owner == node
         and view.record.boot == state.nodes[node].boot
     ]
@@ -195,9 +198,8 @@ def _run(
 def _cause(state: State, view: NodeView, suspicion: Suspicion, action: str) -> Trail:
     """`off` follows from the decision whose intent is stored; `status` from the suspicion."""
     if action == "off":
-        for group in state.groups.values():
-            record = group.record
-            if record.phase == Phase.FENCING and record.owner == view.node and record.intent:
+        for record in _to_be_fenced(state, view.node):
+            if record.intent is not None:
                 return Trail(record.intent.incident, record.intent.cause)
     return suspicion.trail
 

@@ -126,6 +126,8 @@ def _fencing(turn: Turn, view: GroupView) -> None:
         view = replace(view, done=_within(view, owner.revoked))
         turn.set_group(view)
         _start_or_hold(turn, view, "fence")
+    elif not view.confirmed:
+        _confirm(turn, view)
     elif held := _held_back(turn, owner):
         refuse(turn, view, Refusal("mass_fencing", held, trail_of(view)))
     elif owner.suspicion is not None and owner.suspicion.failures:
@@ -162,6 +164,11 @@ def _rebooted(turn: Turn, view: GroupView, owner: NodeView, finished: str) -> No
         write(turn, turn.group(view.group), record)
 
 
+def _confirm(turn: Turn, view: GroupView) -> None:
+    """A predecessor's record, as our watch shows it, which may lag: stored again, then obeyed."""
+    write(turn, view, view.record)
+
+
 def _proof(owner: NodeView) -> Proof | None:
     return owner.suspicion.proof if owner.suspicion is not None else None
 
@@ -195,8 +202,7 @@ def _ordering(turn: Turn, view: GroupView) -> None:
         intent = next_intent(turn, view, view.record.phase)
         write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent, reason=""))
     elif not view.confirmed:
-        # A predecessor's, as our watch shows it, which may lag: stored again before it is obeyed.
-        write(turn, view, view.record)
+        _confirm(turn, view)
     elif overdue(turn.state, view, turn.now):
         _step_failed(turn, view, f"the hands of {owner.node} did not finish it in time")
     elif owner.clock > 0:
