@@ -150,6 +150,12 @@ class Host:
             self.pulses.clear()
         return process
 
+    @property
+    def service_pid(self) -> int:
+        """The recovery service's own pid."""
+        assert self._process is not None
+        return self._process.pid
+
     async def end(self, number: signal.Signals) -> int:
         """Signal it and wait for its end; returns the exit code."""
         assert self._process is not None

@@ -1,6 +1,7 @@
 """Finding and ending processes for good, and the switch that does so when all else hangs."""
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -13,10 +14,11 @@ import pytest
 from holdfast import clock, ids
 from holdfast.child_log import MAX_BYTES, last_line
 from holdfast.config.model import ProcessResource
-from holdfast.recovery import children, processes
+from holdfast.recovery import children, gate, gated, processes
 from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.kinds.base import ActionFailed
 from holdfast.recovery.kinds.process import ProcessKind
+from holdfast.recovery.launcher import Launcher
 from holdfast.recovery.messages import RunAction, Spawned
 from holdfast.recovery.processes import Process, Workload
 from holdfast.recovery.state import ResourceState
@@ -183,28 +185,82 @@ def test_closing_the_switch_kills_nothing(spawn: Spawn) -> None:
     assert processes.alive(process)
 
 
+def our_children() -> set[int]:
+    """Pids of this process's children, zombies too."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.add(int(stat.parent.name))
+    return found
+
+
 async def test_a_start_given_up_leaves_no_process(tmp_path: Path) -> None:
-    born: list[Process] = []
+    before, born = our_children(), tmp_path / "born"
+    launcher = Launcher()
     task = asyncio.create_task(
-        children.launch(
-            ["/bin/sleep", "1000"],
+        launcher.launch(
+            ["/bin/sh", "-c", f"echo > {born}; exec sleep 1000"],
             environment={},
             directory=None,
             log=tmp_path / "log",
-            born=born.append,
         )
     )
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await until(lambda: bool(born))
-    await until(lambda: not Path(f"/proc/{born[0].pid}").exists(), what="killed and reaped")
+    assert await launcher.settled(10.0)
+    await until(lambda: our_children() <= before, what="ended and reaped")
+    assert not born.exists()
+
+
+async def test_a_word_that_comes_too_late_executes_nothing(tmp_path: Path) -> None:
+    """The host stood still between our last look at the clock and the execution."""
+    born = tmp_path / "born"
+    order = gate.order(["/bin/sh", "-c", f"echo > {born}"], {}, "/")
+    for late in (True, False):
+        made = await asyncio.to_thread(gated.make, order, {}, tmp_path / "log")
+        child = children.Child(made.popen, made.process)
+        made.go(clock.monotonic() + (-0.001 if late else 60.0))
+        async with asyncio.timeout(10.0):
+            assert await made.answer() == (gate.LATE if late else b"")
+            await child.ended.wait()
+        made.close()
+        assert born.exists() != late
+
+
+async def test_without_its_starter_it_becomes_nothing(tmp_path: Path) -> None:
+    born = tmp_path / "born"
+    order = gate.order(["/bin/sh", "-c", f"echo > {born}"], {}, "/")
+    made = await asyncio.to_thread(gated.make, order, {}, tmp_path / "log")
+    child = children.Child(made.popen, made.process)
+    made.close()
+    await asyncio.wait_for(child.ended.wait(), 10.0)
+    assert (child.code, born.exists()) == (1, False)
+
+
+async def test_a_program_gets_what_is_meant_for_it_and_nothing_of_the_gate(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = 'pwd; env; echo "$1"; ls /proc/self/fd; cat /proc/self/status'
+    child = await Launcher().launch(
+        ["sh", "-c", script, "sh", "two words é"],
+        environment={"PATH": os.defpath, "A": "x=y\nz", processes.TOKEN_VARIABLE: "token"},
+        directory=str(tmp_path),
+        log=log,
+    )
+    await asyncio.wait_for(child.ended.wait(), 10.0)
+    said = log.read_text().splitlines()
+    assert said[0] == str(tmp_path)
+    assert {"A=x=y", "z", "HOLDFAST_TOKEN=token", "two words é"} <= set(said)
+    assert [line for line in said if line.isdecimal()] == ["0", "1", "2", "3"], "3 is the list's"
+    ignored = next(line for line in said if line.startswith("SigIgn:"))
+    assert int(ignored.split()[1], 16) == 0
 
 
 async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        await children.launch(
+        await Launcher().launch(
             ["/no/such/program"], environment={}, directory=None, log=tmp_path / "log"
         )
 
@@ -212,7 +268,7 @@ async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 async def test_the_log_is_bounded_at_the_next_start(tmp_path: Path) -> None:
     log = tmp_path / "web.server.log"
     log.write_bytes(b"x" * (MAX_BYTES + 1))
-    child = await children.launch(
+    child = await Launcher().launch(
         ["/bin/sh", "-c", "echo first; echo last words"],
         environment=children.clean_environment(),
         directory=None,

@@ -49,7 +49,7 @@ class Builder:
         alive = set()
         for name, kind in kinds.items():
             known = state.resource(name)
-            if isinstance(kind, ProcessKind):
+            if isinstance(kind, ProcessKind | CommandKind):
                 kind.hold(known)
             if known.state == "running" and kind.alive(known):
                 alive.add(name)
@@ -65,6 +65,8 @@ class Builder:
                     config, node=plan.node, log=log, dead_man=self._dead_man, spawned=spawned
                 )
             case CommandResource():
-                return CommandKind(config, node=plan.node, log=log)
+                return CommandKind(
+                    config, node=plan.node, log=log, dead_man=self._dead_man, spawned=spawned
+                )
             case VolumeResource():
                 return VolumeKind(config, node=plan.node, boot=plan.boot, bus=self._bus)

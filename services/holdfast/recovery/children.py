@@ -1,4 +1,4 @@
-"""Bringing programs to life as our children, in a process group of their own, and reaping them.
+"""Our children: waiting for their end, reaping them, and what they inherit.
 
 They share our session (hosts simulated on one machine are sessions) but not our life: nothing is
 set that would end them with us (I10).
@@ -7,18 +7,10 @@ set that would end them with us (I10).
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
 
-from holdfast.child_log import open_log
-from holdfast.recovery import processes
-from holdfast.recovery.processes import Process, Workload
+from holdfast.recovery.processes import Process
 
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
-
-# With vfork the interpreter stands still, all its threads with it, until the program is executed;
-# from storage that hangs, for ever. The thread that must kill when the lease ends cannot allow it.
-subprocess._USE_VFORK = False  # type: ignore[misc]
 
 
 class Child:
@@ -49,54 +41,6 @@ class Child:
         os.close(self._fd)
         self._popen.wait()  # at once: its pidfd says that it has ended
         self.ended.set()
-
-
-async def launch(
-    command: list[str],
-    *,
-    environment: dict[str, str],
-    directory: str | None,
-    log: Path,
-    allowed: Callable[[], None] = lambda: None,
-    born: Callable[[Process], None] = lambda _: None,
-) -> Child:
-    """Execute a program. Raises OSError if it cannot be.
-
-    `allowed` is called at the last moment; what it raises is raised here, and nothing is executed.
-    `born` is called as soon as the program exists. Both are, in another thread. If the caller is
-    cancelled meanwhile, the program is killed as soon as it exists.
-    """
-    loop = asyncio.get_running_loop()
-
-    def spawn() -> tuple[subprocess.Popen[bytes], Process]:
-        with open_log(log) as output:
-            allowed()
-            popen = subprocess.Popen(
-                command,
-                env=environment,
-                cwd=directory or "/",
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-        process = processes.identify(popen.pid)
-        born(process)
-        return popen, process
-
-    def abandon(done: "asyncio.Future[tuple[subprocess.Popen[bytes], Process]]") -> None:
-        if not done.cancelled() and done.exception() is None:
-            popen, process = done.result()
-            processes.kill(Workload(process, ""))
-            Child(popen, process)  # only to reap it
-
-    spawning = loop.run_in_executor(None, spawn)
-    try:
-        popen, process = await asyncio.shield(spawning)
-    except asyncio.CancelledError:
-        spawning.add_done_callback(abandon)
-        raise
-    return Child(popen, process)
 
 
 def clean_environment() -> dict[str, str]:

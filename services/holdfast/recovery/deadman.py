@@ -44,10 +44,10 @@ class DeadMan:
             self._kill_at = kill_at
             self._changed.notify()
 
-    def due(self) -> bool:
-        """Whether its time has come: whatever began now would only be killed."""
+    def due_at(self) -> float:
+        """When its time comes, in monotonic seconds: whatever began then would only be killed."""
         with self._changed:
-            return clock.monotonic() >= self._kill_at
+            return self._kill_at
 
     def hold(self, token: str, leader: Process | None) -> None:
         """A workload lives: it is killed with the lease, at once if that is over."""

@@ -5,11 +5,13 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from holdfast import clock
 from holdfast.child_log import last_line
 from holdfast.config.model import ProcessResource
 from holdfast.recovery import children, processes
 from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.kinds.base import ActionFailed, Running, Stopped
+from holdfast.recovery.launcher import HANGS, Launcher
 from holdfast.recovery.messages import RunAction, Spawned
 from holdfast.recovery.processes import Workload
 from holdfast.recovery.state import ResourceState
@@ -31,6 +33,7 @@ class ProcessKind:
     ) -> None:
         self._config, self._node, self._log = config, node, log
         self._dead_man, self._spawned = dead_man, spawned
+        self._launcher = Launcher()
         # One log per resource and host: no two clusters on a machine share the name.
         self._name = str(log.absolute())
 
@@ -40,7 +43,7 @@ class ProcessKind:
         fill = {"{epoch}": str(action.epoch), "{node}": self._node, "{group}": action.group}
         configured = {k: _filled(v, fill) for k, v in self._config.environment.items()}
         try:
-            child = await children.launch(
+            child = await self._launcher.launch(
                 [_filled(argument, fill) for argument in self._config.command],
                 environment={
                     **children.clean_environment(),
@@ -50,7 +53,7 @@ class ProcessKind:
                 },
                 directory=self._config.directory,
                 log=self._log,
-                allowed=self._in_time,
+                not_after=self._dead_man.due_at,
                 born=lambda process: self._dead_man.hold(token, process),
             )
         except OSError as error:
@@ -61,6 +64,7 @@ class ProcessKind:
 
     async def stop(self, action: RunAction) -> Stopped:
         """Confirmed by looking at the process group and at all that bear the token or the name."""
+        deadline = clock.monotonic() + action.timeout
         workload = self._workload(action.known)
         present = await asyncio.to_thread(processes.members, workload)
         for process in present:
@@ -72,6 +76,8 @@ class ProcessKind:
             if not await self._gone_after_kill(workload):
                 left = ", ".join(str(p.pid) for p in processes.members(workload))
                 raise ActionFailed(f"SIGKILL did not end it: pid {left} hangs in the kernel")
+        if not await self._launcher.settled(deadline - clock.monotonic()):
+            raise ActionFailed(HANGS)
         by_dead_man = self._dead_man.drop(action.known.token)
         return Stopped(found=bool(present) or by_dead_man, killed=killed or by_dead_man)
 
@@ -84,11 +90,6 @@ class ProcessKind:
         """Put what an earlier run of this service left behind under the dead man's switch."""
         if known.token:
             self._dead_man.hold(known.token, processes.parse_instance(known.instance))
-
-    def _in_time(self) -> None:
-        """This host may have stood still since the order was taken, and the lease be another's."""
-        if self._dead_man.due():
-            raise ActionFailed("the lease is about to end: nothing is started any more")
 
     def _workload(self, known: ResourceState) -> Workload:
         # A start that was given up may know its process while the journal does not yet.
