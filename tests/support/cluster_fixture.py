@@ -2,11 +2,14 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Generator
+from typing import TypeVar
 
 import pytest
 import pytest_asyncio
 
 from tests.support.cluster import RunningCluster
+
+Cluster = TypeVar("Cluster", bound=RunningCluster)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -17,7 +20,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 
 @contextlib.asynccontextmanager
-async def running(made: RunningCluster) -> AsyncIterator[RunningCluster]:
+async def running(made: Cluster) -> AsyncIterator[Cluster]:
     """Started, and stopped whatever happens."""
     try:
         await made.start()

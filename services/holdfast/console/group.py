@@ -173,8 +173,14 @@ async def _outcome(
         incident=reply.incident,
         phase=end.phase,
         owner=end.owner,
-        reason=end.reason,
+        reason=end.reason if kept else end.reason or _elsewhere(reply, end),
     )
+
+
+def _elsewhere(reply: Begun, end: GroupStatus) -> str:
+    """Of a group that runs, but not as it was asked for: where the reason is."""
+    undone = f"it did not come to run on {reply.target}" if reply.target else "it was called off"
+    return f"{undone}; `holdfast why {reply.incident}` tells why" if end.phase == "active" else ""
 
 
 async def _under_way(bus: Bus, request: GroupRequest) -> bool:

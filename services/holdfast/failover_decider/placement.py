@@ -11,6 +11,7 @@ from holdfast.events.ownership import Alternative
 from holdfast.events.policies import Scope
 from holdfast.failover_decider import constraints, copies
 from holdfast.failover_decider.state import NodeView, State
+from holdfast.ownership import Phase
 from holdfast.standing import Mark
 
 
@@ -100,7 +101,9 @@ def _unfit(
     if view.hands.watchdog is not None and view.hands.watchdog.problem:
         return f"its watchdog cannot be armed: {view.hands.watchdog.problem}"
     if view.boot in tried:
-        return "the group already failed there"
+        record = state.groups[group].record
+        runs = orderly and record.phase == Phase.ACTIVE and record.owner == view.node
+        return "it runs there now" if runs else "the group already failed there"
     work = marked(state, "maintenance", Scope.NODE, view.node)
     if work is not None and view.node != home:
         return f"it is in maintenance: {work.reason}"
