@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.config.capacity import weaknesses
+from holdfast.config.capacity import refused, weaknesses
 from holdfast.config.load import load
 from holdfast.config.problem import ConfigError, Problem
 from holdfast.fence_agents.check import Checked, check_devices
@@ -18,7 +18,8 @@ def check(file: Path, /, *, json: bool = False) -> int:
     """Check a cluster file. Exit code 0: it can be used, 2: it cannot.
 
     Options of fence devices are compared with what their agents know, if these are installed here.
-    A file that can be used may still be weak: it tells which losses could not be borne (N+1).
+    A file that can be used may still be weak: it tells which losses could not be borne (N+1), and
+    refuses it if it says `admission = "enforce"`.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def check(file: Path, /, *, json: bool = False) -> int:
         problems = error.problems
     else:
         devices = asyncio.run(check_devices(cluster))
-        problems = devices.problems
+        problems = [*refused(cluster), *devices.problems]
     console = Console(highlight=False)
     if json:
         told = {

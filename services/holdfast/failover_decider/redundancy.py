@@ -1,6 +1,7 @@
 """N+1: could the loss of any one node be borne? The placement itself is asked, on a copy.
 
-The answer moves nothing. It is a signal when it changes, and shown in `status`.
+The answer moves nothing. It is a signal when it changes, and shown in `status`; and where the file
+says `admission = "enforce"`, a group that never ran is not started when it would make it worse.
 """
 
 from holdfast.events.fields import Health, Layer, node_entity
@@ -8,6 +9,7 @@ from holdfast.events.health import HealthSignal
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
 from holdfast.failover_decider.turn import Turn
+from holdfast.failover_decider.verdicts import Refusal
 from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.structs import replace
 
@@ -22,8 +24,28 @@ def losses(state: State, now: float) -> dict[str, str]:
     for node in state.nodes:
         homeless = _homeless(state, node, now)
         if homeless:
-            found[node] = "; ".join(homeless)[:1000]
+            found[node] = "; ".join(homeless.values())[:1000]
     return found
+
+
+def not_admitted(state: State, group: str, target: str, now: float, after: Trail) -> Refusal | None:
+    """A group that never ran must leave every loss as bearable as it was."""
+    if state.cluster.cluster.admission != "enforce":
+        return None
+    # What is being stored counts: two new groups of one moment must fit together.
+    before = {
+        name: replace(view, record=view.writing or view.record, writing=None)
+        for name, view in state.groups.items()
+    }
+    there = {**before, group: _at_home(before[group], target)}
+    for node in state.nodes:
+        known = _homeless(replace(state, groups=before), node, now)
+        homeless = _homeless(replace(state, groups=there), node, now)
+        told = "; ".join(why for name, why in homeless.items() if name not in known)
+        if told:
+            reason = f"N+1: with it the loss of {node} could not be borne: {told}"
+            return Refusal("not_admitted", reason[:1000], after, [after.cause])
+    return None
 
 
 def on_tick(turn: Turn) -> None:
@@ -39,25 +61,26 @@ def on_tick(turn: Turn) -> None:
         _say(turn)
 
 
-def _homeless(state: State, node: str, now: float) -> list[str]:
+def _homeless(state: State, node: str, now: float) -> dict[str, str]:
+    """The groups of a node that would have no place without it, and why."""
     theirs = [view for view in state.groups.values() if view.record.owner == node]
     groups = dict(state.groups)
     for view in theirs:
         groups[view.group] = GroupView(view.group, OwnershipRecord(group=view.group))
     without = replace(state, nodes={**state.nodes, node: NodeView(node)}, groups=groups)
-    found = []
+    found = {}
     for view in theirs:
         choice = choose(without, view.group, now, [])
         if choice.target is None:
-            found.append(f"{view.group} would have no place ({choice.reasons()})")
-        placed = replace(
-            without.groups[view.group],
-            record=OwnershipRecord(
-                group=view.group, owner=choice.target, phase=Phase.ACTIVE, epoch=1
-            ),
-        )
+            found[view.group] = f"{view.group} would have no place ({choice.reasons()})"
+        placed = _at_home(without.groups[view.group], choice.target)
         without = replace(without, groups={**without.groups, view.group: placed})
     return found
+
+
+def _at_home(view: GroupView, node: str | None) -> GroupView:
+    record = OwnershipRecord(group=view.group, owner=node, phase=Phase.ACTIVE, epoch=1)
+    return replace(view, record=record)
 
 
 def _say(turn: Turn) -> None:

@@ -6,7 +6,7 @@ Rules for what runs well are in planned.py, those of operators in requests.py.
 
 from holdfast.events.fields import node_entity
 from holdfast.events.ownership import MoveKind
-from holdfast.failover_decider import constraints, damping, proofs, watchdog
+from holdfast.failover_decider import constraints, damping, proofs, redundancy, watchdog
 from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.reboots import confirmed, rebooted
@@ -49,6 +49,10 @@ def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
     after = _what_it_waited_for(state, view) or state.nodes[choice.target].seen
     if after is None:
         return None
+    if record.epoch == 0:
+        refusal = redundancy.not_admitted(state, view.group, choice.target, now, after)
+        if refusal is not None:
+            return refusal if waited else None
     refusal = damping.too_often(state, view, now, after)
     return refusal or chosen("start_stopped", MoveKind.START, Phase.STARTING, choice, after)
 

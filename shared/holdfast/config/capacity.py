@@ -7,6 +7,7 @@ the first of its nodes that has room and no group from which it is kept apart.
 from collections.abc import Mapping
 
 from holdfast.config.model import ClusterFile
+from holdfast.config.problem import Problem
 
 
 def weaknesses(cluster: ClusterFile) -> list[str]:
@@ -22,6 +23,17 @@ def weaknesses(cluster: ClusterFile) -> list[str]:
             for group, why in gone
         ]
     return found
+
+
+def refused(cluster: ClusterFile) -> list[Problem]:
+    """The same as problems, for `holdfast config check`, where the file says `enforce`.
+
+    Never when a file is loaded: a cluster that lost a host, and is weak now, must go on.
+    """
+    if cluster.cluster.admission != "enforce":
+        return []
+    cure = "raise a `capacity`, lower a `load`, add nodes to the group, or leave it out"
+    return [Problem(key="groups", problem=one, cure=cure) for one in weaknesses(cluster)]
 
 
 def place(

@@ -38,6 +38,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "more wait for [an operator](failure-guide.md#a-fence-is-held). Default: half of the "
         "nodes, and never a majority of them",
         "fence_window": "seconds",
+        "admission": "whether a group that never ran may be started although the loss of a node "
+        "could then not be borne ([N+1](policies.md#capacity-and-n1)): `warn` tells, `enforce` "
+        "refuses it",
     },
     "Node": {
         "address": "where all other places, and operators, reach it",

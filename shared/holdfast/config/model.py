@@ -35,6 +35,7 @@ class Cluster(Section, frozen=True, kw_only=True):
     time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
     fence_limit: Annotated[int, Meta(ge=1, le=15)] | None = None
     fence_window: Positive = 60.0
+    admission: Literal["warn", "enforce"] = "warn"
 
 
 class FenceDevice(Section, frozen=True, kw_only=True):
