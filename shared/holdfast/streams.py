@@ -25,6 +25,15 @@ _NOT_FOUND = 10059
 _log = logging.getLogger("holdfast.streams")
 
 
+def replicas(places: int) -> int:
+    """How many places keep each stream: five of five or more, which is the most that JetStream has.
+
+    Streams must bear the losses that the voters bear. With three of five, the loss of two places
+    could take a stream's majority, and so stop every failover, although most voters remain.
+    """
+    return min(places, 5 if places >= 5 else 3)
+
+
 def stream_settings(replicas: int) -> list[dict[str, Any]]:
     """What the streams must be, in the terms of JetStream's API.
 
@@ -72,7 +81,7 @@ async def ensure_streams(bus: Bus, *, timeout: float = 60.0) -> None:
     Tries again while the cluster is still forming, for `timeout` seconds; then raises the last
     BusError.
     """
-    for settings in stream_settings(min(3, len(bus.servers))):
+    for settings in stream_settings(replicas(len(bus.servers))):
         deadline = asyncio.get_running_loop().time() + timeout
         while True:
             try:

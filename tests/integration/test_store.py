@@ -69,6 +69,24 @@ async def test_streams_are_made_once_and_corrected(bus: Bus) -> None:
         await jetstream.api(bus, "STREAM.PURGE.HA_EVENTS", {}, timeout=5)
 
 
+async def test_streams_on_five_places_bear_the_loss_of_two(
+    make_nats: MakeServers, make_bus: MakeBus
+) -> None:
+    servers = make_nats(["alpha", "beta", "gamma", "delta", "witness"])
+    bus = await make_bus(servers)
+    await ensure_streams(bus)
+    info = await jetstream.api(bus, f"STREAM.INFO.{OWNERSHIP_STREAM}", {}, timeout=5)
+    assert len(info["cluster"]["replicas"]) == 4, "beside its leader"
+    first = await OwnershipStore(bus).compare_and_set(record(1), 0, timeout=5)
+    led = await elected(bus, OWNERSHIP_STREAM)
+    lost = [server for server in servers if server.name == led]
+    lost += [server for server in servers if server.name != led][:1]
+    for server in lost:
+        server.kill()
+    async with asyncio.timeout(30):
+        assert await write_until_done(OwnershipStore(bus), 2, first) > first
+
+
 async def test_compare_and_set_lets_one_writer_win(bus: Bus) -> None:
     store = OwnershipStore(bus)
     results = await asyncio.gather(
