@@ -1,5 +1,6 @@
 """What a member keeps beside the data: over real files, torn, rotten, and forgotten."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -269,5 +270,26 @@ def test_a_copy_whose_disk_failed_is_not_intact_for_the_next_process(tmp_path: P
         assert disk.superblock.intact
         if failed:
             disk.fail(5)
+    again = open_member(store, data, place="a", boot="1", undo_limit=1 << 20)
+    assert not again.superblock.intact
+
+
+def test_a_failure_that_cannot_be_noted_is_noted_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that is full takes the superblock no more than the data."""
+    store = member(tmp_path)
+    data = store.open("data", 128 << 10)
+    disk = open_member(store, data, place="a", boot="1", undo_limit=1 << 20)
+
+    def full(name: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "replace", full)
+        disk.fail(errno.ENOSPC)
+        assert disk.superblock.intact
+    disk.note_failure()
+    assert not disk.superblock.intact
     again = open_member(store, data, place="a", boot="1", undo_limit=1 << 20)
     assert not again.superblock.intact

@@ -128,6 +128,7 @@ class Member:
 
     def _tell(self) -> None:
         self._told = clock.monotonic()
+        self._node.disk.note_failure()
         self._node.changed = False
         self._superblock = self._node.disk.superblock
         self.control.say(state(self._node, self._settings.volume, self.port))

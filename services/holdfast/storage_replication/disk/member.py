@@ -51,10 +51,15 @@ class MemberDisk:
         if self.failed:
             return
         self.failed = error
-        # The next process reads what the disk has, perhaps less than this one said it had.
-        with contextlib.suppress(OSError):
-            self.change(intact=False)
+        self.note_failure()
         self.on_failure(error)
+
+    def note_failure(self) -> None:
+        """The next process reads what the disk has, perhaps less than this one said it had: that is
+        noted durably, or tried again with the next call."""
+        if self.failed and self.superblock.intact:
+            with contextlib.suppress(OSError):
+                self.change(intact=False)
 
     def open_map(self, member: str) -> Bitmap:
         """The dirty map of a member as it is on disk; whoever calls knows whether it is valid."""

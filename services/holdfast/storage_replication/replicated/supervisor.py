@@ -11,6 +11,7 @@ from holdfast.standstill import LOOK_EVERY, Standstill
 from holdfast.storage_replication.control import Ask, Happened, State
 from holdfast.storage_replication.replicated import transitions
 from holdfast.storage_replication.replicated.client import Client
+from holdfast.storage_replication.replicated.failures import Failures
 from holdfast.storage_replication.replicated.place import LOG, SUPERBLOCK, Place
 from holdfast.storage_replication.replicated.process import Process, gone, kill
 from holdfast.storage_replication.replicated.register import ChangeUnknown, Register
@@ -49,6 +50,7 @@ class Supervisor:
         self.problem = "its data path is being started"
         """Why there is none; empty: there is one."""
         self.ready = asyncio.Event()
+        self._failures = Failures()
         self._heard = 0
         """Messages of it. It says how it is at least once a second."""
 
@@ -77,7 +79,7 @@ class Supervisor:
         self.client, self.problem = client, ""
         hearing = asyncio.create_task(client.run())
         try:
-            still = await self._attend(hearing)
+            unfit = await self._attend(hearing)
         finally:
             hearing.cancel()
             client.close()
@@ -85,33 +87,36 @@ class Supervisor:
                 await hearing
             self.client = self.state = None
             self.ready.clear()
-        return await self._after(client.pid, still)
+        return await self._after(client.pid, unfit)
 
     async def _attend(self, hearing: asyncio.Task[None]) -> str:
         """Bring it back into its role, and watch it until the connection ends.
 
-        Returns how long it has stood still; empty: it did not.
+        Returns why it must be ended, and another started; empty: it has ended by itself.
         """
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await self.ready.wait()
         except TimeoutError:
-            return f"{START_TIMEOUT:g} s"
+            return f"it stood still for {START_TIMEOUT:g} s"
         await self._resume()
         limit = self._place.frozen_after
         judge = Standstill(limit)
         while not hearing.done():
             if judge.look(self._heard, monotonic()):
-                return f"{limit:g} s"
+                return f"it stood still for {limit:g} s"
+            record = self._register.record(self._place.volume)
+            if unfit := self._failures.due(self.state, record, self._place.node, monotonic()):
+                return unfit
             await asyncio.wait({hearing}, timeout=LOOK_EVERY)
         return ""
 
-    async def _after(self, pid: int, still: str) -> str:
-        """Why the connection to this data path is over; one that stands still is killed."""
-        if still:
-            reason = f"it stood still for {still} and was killed"
+    async def _after(self, pid: int, unfit: str) -> str:
+        """Why the connection to this data path is over; one that is of no use is killed."""
+        if unfit:
+            reason = f"{unfit} and was killed"
             if not await kill(pid):
-                return f"its data path stands still for {still} and cannot be killed"
+                return f"its data path cannot be killed: {unfit}"
         elif not await gone(pid, END_SEEN_WITHIN):
             return "the connection to its data path was lost"
         else:
