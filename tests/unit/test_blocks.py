@@ -69,6 +69,31 @@ async def test_what_the_disk_has_is_read_past_the_cache(tmp_path: Path, direct: 
     file.close()
 
 
+async def test_what_nobody_uses_is_zeroed_beside(backing: Path) -> None:
+    """A part at a time, and not where there are zeroes."""
+    with backing.open("r+b") as filled:
+        filled.seek(MIB)
+        filled.write(b"x" * MIB)
+    file = RawFile(backing)
+    told = asyncio.create_task(ends(lambda done: file.clear(MIB + 4096, 3 * MIB - 4096, done)))
+    file.pwrite(0, b"meanwhile")
+    assert await told == (0,)
+    assert file.pread(0, 9) == b"meanwhile"
+    assert file.pread(MIB, 3 * MIB) == b"x" * 4096 + bytes(3 * MIB - 4096)
+    file.close()
+
+
+async def test_a_device_is_zeroed_beside(tmp_path: Path) -> None:
+    below = tmp_path / "below.raw"
+    below.write_bytes(b"x" * 4 * MIB)
+    with loop_device(below) as device:
+        file = RawFile(device)
+        assert await ends(lambda done: file.clear(MIB + 512, 3 * MIB - 512, done)) == (0,)
+        assert await ends(file.sync) == (0,)
+        assert file.read_disk(MIB, 3 * MIB) == b"x" * 512 + bytes(3 * MIB - 512)
+        file.close()
+
+
 async def test_what_rotted_under_the_cache_is_seen_and_the_cache_kept(tmp_path: Path) -> None:
     """A loop device has pages of its own above those of its file."""
     below = tmp_path / "below.raw"

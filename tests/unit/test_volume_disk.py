@@ -41,6 +41,10 @@ class PlainFile:
     def zero(self, offset: int, length: int, punch: bool) -> None:
         self.pwrite(offset, bytes(length))
 
+    def clear(self, offset: int, length: int, done: Callable[[int], None]) -> None:
+        self.zero(offset, length, True)
+        done(0)
+
     def extents(self, offset: int, length: int) -> list[tuple[int, bool, bool]]:
         return [(length, False, False)]
 

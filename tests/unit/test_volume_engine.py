@@ -1,7 +1,13 @@
 """What an operator does to a volume in use, and the parts that the crash tester does not judge."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from holdfast.storage_replication.control import Resize
+from holdfast.storage_replication.data_path import orders
+from holdfast.storage_replication.data_path.node import NotNow
 from holdfast.storage_replication.engine import verify
 from holdfast.storage_replication.engine.asynchronous import Lag
 from holdfast.storage_replication.engine.changes import ChangeRefused, Growth, add_member, repair
@@ -11,6 +17,7 @@ from holdfast.storage_replication.engine.ports import (
     MemberSilent,
     ResyncStarted,
 )
+from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
 from holdfast.storage_replication.replicated import transitions
 from tests.simulation.volumes.disks import SECTOR
@@ -167,7 +174,7 @@ def test_a_volume_grows_while_it_is_used(away: bool) -> None:
         world.machines["b"].die(True)
     ended: list[int] = []
     world.history.grow((SIZE + (64 << 10)) // SECTOR)
-    growth = Growth(leader, SIZE + (64 << 10), world.machines["a"].data.resize, ended.append)
+    growth = Growth(leader, SIZE + (64 << 10), world.machines["a"].enlarge, ended.append)
     for _ in range(100):
         growth.tick()
         world.loop.run(world.loop.now + 0.1)
@@ -181,7 +188,123 @@ def test_a_volume_grows_while_it_is_used(away: bool) -> None:
     assert len(memories) == 1
     assert any(memories.pop()[SIZE:])
     with pytest.raises(ChangeRefused, match="ask for more"):
-        Growth(leader, SIZE, world.machines["a"].data.resize, ended.append)
+        Growth(leader, SIZE, world.machines["a"].enlarge, ended.append)
+
+
+GROWN = SIZE + (64 << 10)
+
+
+def grown(world: World, leader: Primary) -> list[int]:
+    """Begin to grow; what it was told when it ended."""
+    ended: list[int] = []
+    machine = world.machines[leader.disk.superblock.member]
+    growth = Growth(leader, GROWN, machine.enlarge, ended.append)
+
+    def tick() -> None:
+        if not growth.ended and machine.process is leader:
+            growth.tick()
+            machine.later(0.1, tick)
+
+    machine.later(0.0, tick)
+    return ended
+
+
+def test_what_is_new_is_zero_everywhere_before_anybody_sees_it() -> None:
+    """Whatever the devices held there, and wherever the first attempt was interrupted."""
+    for moment in range(40):
+        world, leader = quiet()
+        ended = grown(world, leader)
+        world.loop.run(world.loop.now + moment * 0.01)
+        done = leader.size == GROWN
+        assert done == bool(ended)
+        for machine in world.machines.values():
+            machine.die(True)
+        settle(world)
+        again = world.leader
+        assert again is not None
+        assert again.size == GROWN or not done
+        if again.size == SIZE:
+            ended = grown(world, again)
+            world.loop.run(world.loop.now + 5.0)
+            assert ended == [0]
+        for machine in world.machines.values():
+            disk = machine.disk
+            assert disk is not None
+            assert disk.superblock.size == GROWN
+            assert bytes(machine.data.memory[SIZE:GROWN]) == bytes(GROWN - SIZE), moment
+            assert machine.data.durable()[SIZE:GROWN] == bytes(GROWN - SIZE)
+
+
+def test_nobody_waits_for_what_is_zeroed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device may take hours for it."""
+    world, leader = quiet()
+    for machine in world.machines.values():
+        monkeypatch.setattr(machine.data, "clear", lambda _offset, _length, _done: None)
+    ended = grown(world, leader)
+    world.loop.run(world.loop.now + 1.0)
+    answers: list[int] = []
+    for extent in range(4):
+        leader.write(extent * (32 << 10), b"in time " * 128, True, answers.append)
+    world.loop.run(world.loop.now + 1.0)
+    assert answers == [0] * 4
+    assert (ended, leader.size) == ([], SIZE)
+
+
+def test_a_volume_that_became_smaller_by_an_accepted_loss_grows_to_zeroes() -> None:
+    """The member that was larger has content there that nobody else has."""
+    world, leader = quiet()
+    b = world.machines["b"]
+    b.die(True)
+    world.cuts.add(frozenset({"a", "b"}))
+    world.loop.run(world.loop.now + 2.0)
+    ended = grown(world, leader)
+    world.loop.run(world.loop.now + 2.0)
+    assert ended == [0]
+    answers: list[int] = []
+    leader.write(SIZE, b"lost" * 256, True, answers.append)
+    world.loop.run(world.loop.now + 1.0)
+    assert answers == [0]
+    word = transitions.accept_loss(world.service.record, "b", "ana", "all since then")
+    done = transitions.promote(word, "b", 2, set(), "")
+    world.service.record = done.record
+    world.machines["a"].demote()
+    world.cuts.clear()
+    world.promote(b, 0)
+    world.loop.run(world.loop.now + 8.0)
+    again = world.leader
+    assert again is not None
+    assert set(world.service.record.in_sync) == {"a", "b"}
+    assert again.size == SIZE
+    assert world.machines["a"].disk is not None
+    assert world.machines["a"].disk.superblock.size == SIZE
+    growth = Growth(again, GROWN, b.enlarge, ended.append)
+    for _ in range(30):
+        growth.tick()
+        world.loop.run(world.loop.now + 0.1)
+    assert ended == [0, 0]
+    for machine in world.machines.values():
+        assert bytes(machine.data.memory[SIZE:GROWN]) == bytes(GROWN - SIZE)
+
+
+async def test_clients_see_the_size_also_if_it_came_after_the_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(orders, "DEADLINE", 0.05)
+    world, leader = quiet()
+    told: list[int] = []
+    node: Any = SimpleNamespace(
+        primary=leader, role=leader, growth=None, enlarge=world.machines["a"].enlarge,
+        door=SimpleNamespace(resize=told.append),
+    )  # fmt: skip
+    with pytest.raises(NotNow, match="it goes on"):
+        await orders.Orders(node).carry_out(Resize(id=1, size=GROWN))
+    assert told == []
+    for _ in range(30):
+        node.growth.tick()
+        world.loop.run(world.loop.now + 0.1)
+    assert told == [GROWN]
+    await orders.Orders(node).carry_out(Resize(id=2, size=GROWN))
+    assert told == [GROWN, GROWN]
 
 
 def test_members_come_and_go_while_the_volume_is_used() -> None:

@@ -86,6 +86,10 @@ class DataFile(BlockFile, Protocol):
         before is on the disk then."""
         ...
 
+    def clear(self, offset: int, length: int, done: Done) -> None:
+        """Zeroes when done, not yet durable; beside the event loop. Nobody else uses the range."""
+        ...
+
 
 class Store(Protocol):
     """Small durable files of a member. Every method raises OSError."""

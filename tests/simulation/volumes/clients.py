@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.storage_replication.engine.primary import Primary
 from tests.simulation.volumes.disks import SECTOR
-from tests.simulation.volumes.history import content
+from tests.simulation.volumes.history import Place, content
 
 if TYPE_CHECKING:
     from tests.simulation.volumes.machine import Machine
@@ -19,7 +19,7 @@ class Request:
     """Under way."""
 
     machine: "Machine"
-    places: dict[int, int]
+    places: list[Place]
 
 
 class Client:
@@ -49,6 +49,7 @@ class Client:
             return
         machine = random.choice(leaders)
         sectors = machine.process.size // SECTOR  # type: ignore[union-attr]
+        self.world.history.grow(sectors)
         # Most requests go to a few places: only so do they meet.
         span = sectors if random.random() < 0.3 else sectors // 4
         first = random.randrange(span)
@@ -102,7 +103,7 @@ class Client:
     def _read(self, machine: "Machine", first: int, last: int) -> None:
         world, primary = self.world, machine.process
         assert isinstance(primary, Primary)
-        request = Request(machine, {})
+        request = Request(machine, [])
         self.open[request] = None
 
         def done(error: int, data: bytes | bytearray | memoryview) -> None:
@@ -122,7 +123,7 @@ class Client:
     def _flush(self, machine: "Machine") -> None:
         world, primary = self.world, machine.process
         assert isinstance(primary, Primary)
-        request = Request(machine, {})
+        request = Request(machine, [])
         self.open[request] = None
         floors = world.history.floors()
 

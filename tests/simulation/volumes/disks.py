@@ -8,6 +8,7 @@ from random import Random
 from holdfast.storage_replication.interfaces import Done, Extent
 
 SECTOR = 512
+_CLEARED = 16 << 10
 
 
 class Crashed(BaseException):
@@ -95,10 +96,10 @@ class SimFile:
     def size(self) -> int:
         return len(self.memory)
 
-    def resize(self, size: int) -> None:
-        """Larger only; what is new is zero."""
+    def resize(self, size: int, fill: int = 0) -> None:
+        """Larger only; what is new holds `fill`."""
         for area in (self.memory, self._disk):
-            area.extend(bytes(max(0, size - len(area))))
+            area.extend(bytes([fill]) * max(0, size - len(area)))
 
     def pread(self, offset: int, length: int) -> bytes:
         assert offset + length <= self.size
@@ -136,6 +137,29 @@ class SimFile:
 
     def zero(self, offset: int, length: int, punch: bool) -> None:
         self.pwrite(offset, bytes(length))
+
+    def clear(self, offset: int, length: int, done: Done) -> None:
+        loop, life, end = self._power.loop, self._power.life, offset + length
+
+        def later(at: int) -> None:
+            delay = loop.random.choice((0.0005, 0.01, 0.1))
+            loop.at(delay, lambda: self._power.guard(lambda: part(at)))
+
+        def part(at: int) -> None:
+            if life != self._power.life:
+                return
+            try:
+                if at < end:
+                    self.pwrite(at, bytes(min(_CLEARED, end - at)))
+            except OSError as error:
+                done(error.errno or errno.EIO)
+                return
+            if at < end:
+                later(at + _CLEARED)
+            else:
+                done(0)
+
+        later(offset)
 
     def extents(self, offset: int, length: int) -> list[Extent]:
         return [(length, False, False)]

@@ -14,7 +14,7 @@ def content(write: int) -> bytes:
     return write.to_bytes(8, "big") * (SECTOR // 8)
 
 
-@dataclass
+@dataclass(eq=False)
 class Sector:
     """`writes` in the order of issue. Nothing before `floor` may be seen, whoever serves; nothing
     before `durable` either if all memory is lost."""
@@ -23,6 +23,10 @@ class Sector:
     floor: int = 0
     durable: int = 0
     busy: bool = False
+
+
+Place = tuple[Sector, int]
+"""One write in a sector's order."""
 
 
 class History:
@@ -41,21 +45,20 @@ class History:
         """Whether no write to these is under way: two at once may end in any order."""
         return not any(self.sectors[index].busy for index in range(first, last + 1))
 
-    def issue(self, write: int, label: int, first: int, last: int) -> dict[int, int]:
+    def issue(self, write: int, label: int, first: int, last: int) -> list[Place]:
         """A client sends it. Returns its place in every sector's order. `label` is its content."""
         self.sizes[write] = (last - first + 1) * SECTOR
-        places = {}
+        places: list[Place] = []
         for index in range(first, last + 1):
             sector = self.sectors[index]
             sector.busy = True
             sector.writes.append(label)
-            places[index] = len(sector.writes) - 1
+            places.append((sector, len(sector.writes) - 1))
         return places
 
-    def ended(self, places: dict[int, int], acknowledged: bool, durable: bool) -> None:
+    def ended(self, places: list[Place], acknowledged: bool, durable: bool) -> None:
         """The client has an answer, or knows that there will be none."""
-        for index, place in places.items():
-            sector = self.sectors[index]
+        for sector, place in places:
             sector.busy = False
             if acknowledged:
                 self.acknowledged.add(sector.writes[place])
@@ -103,8 +106,12 @@ class History:
 
     def accept(self, data: bytes, durable: bytes) -> set[int]:
         """An operator accepts what this copy has, and has durably: the acknowledged writes that it
-        lacks."""
+        lacks. It may be smaller: what was behind its end is lost as a whole."""
         lost: set[int] = set()
+        size = len(data) // SECTOR
+        for sector in self.sectors[size:]:
+            lost |= set(sector.writes[: sector.floor + 1]) & self.acknowledged
+        del self.sectors[size:]
         for index, sector in enumerate(self.sectors):
             place = self._latest(index, data)
             lost |= set(sector.writes[place + 1 : sector.floor + 1]) & self.acknowledged

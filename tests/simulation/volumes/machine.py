@@ -98,7 +98,11 @@ class Machine:
     def follow(self) -> None:
         """As a replica."""
         assert self.disk is not None
-        self.process = Replica(self.disk, self._event, self.data.resize)
+        self.process = Replica(self.disk, self._event, self.enlarge)
+
+    def enlarge(self, size: int) -> None:
+        """Of a device nobody knows what is there."""
+        self.data.resize(size, 0xEE)
 
     def lead(self, order: Promotion, settings: Settings) -> None:
         """As the primary. Raises PromotionRefused."""

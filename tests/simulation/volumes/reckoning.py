@@ -52,7 +52,8 @@ def _compare(world: World) -> None:
     leader.flush(ended.append)
     world.loop.run(world.loop.now + 2.0)
     world.check(ended == [0], "the last flush is not answered")
-    datas = {name: bytes(machine.data.memory) for name, machine in world.machines.items()}
+    size = leader.size
+    datas = {name: bytes(machine.data.memory[:size]) for name, machine in world.machines.items()}
     first = datas[str(world.service.record.primary)]
     for name, data in datas.items():
         at = next(
@@ -67,6 +68,7 @@ def _compare(world: World) -> None:
             at is None,
             f"{name} differs from the primary at sector {at and at // SECTOR}, settled",
         )
-        durable = world.machines[name].data.durable()
+        durable = world.machines[name].data.durable()[:size]
         world.check(world.asynchronous or durable == data, f"{name} has not made all durable")
+    world.history.grow(size // SECTOR)
     world.history.read("at the end", 0, first)

@@ -244,6 +244,10 @@ class World:
     def accept(self, machine: Machine) -> int:
         """An operator accepts what it lacks: so many bytes."""
         self.undone.discard(self.service.record.epoch)
-        lost = self.history.accept(bytes(machine.data.memory), machine.data.durable())
+        assert machine.disk is not None
+        size = machine.disk.superblock.size
+        self.history.grow(size // SECTOR)
+        data = machine.data
+        lost = self.history.accept(bytes(data.memory[:size]), data.durable()[:size])
         self.count("loss accepted")
         return sum(self.history.sizes.get(write, 0) for write in lost)

@@ -10,12 +10,15 @@ from holdfast.storage_replication.blocks import fallocate
 from holdfast.storage_replication.blocks.direct import ALIGNMENT, Direct
 from holdfast.storage_replication.blocks.errors import BackingError, BackingInUse
 from holdfast.storage_replication.blocks.flusher import Flusher
+from holdfast.storage_replication.blocks.workers import Workers
 from holdfast.storage_replication.interfaces import Done, Extent
 
 MAX_EXTENTS = 1024
 """How many `extents` tells at once: it runs in the event loop."""
 AHEAD = 1024 * 1024
 """How far a sequential reader is read ahead of."""
+_CLEARED = 64 << 20
+"""Bytes zeroed in one call: others that change the file wait for it."""
 _ZEROES = bytes(1024 * 1024)
 _NOT_POSSIBLE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENOSYS)
 
@@ -41,6 +44,7 @@ class RawFile:
             raise BackingError("it is empty", place=str(path), cure=f"truncate -s SIZE {path}")
         self._flusher = Flusher(self._fd, str(path))
         self._direct = Direct(self._fd)
+        self._clearing = Workers("zeroing", 1)
         self._can_peek = True
         self._read_up_to = 0
 
@@ -112,6 +116,14 @@ class RawFile:
             self._zero_whole(first, last - first, punch)
         self._write_zeroes(last, end - last)
 
+    def clear(self, offset: int, length: int, done: Done) -> None:
+        """Zeroes by and by, in a thread, where there are none; nobody else uses the range."""
+
+        def ended(_: object, error: OSError | None) -> None:
+            done(0 if error is None else error.errno or errno.EIO)
+
+        self._clearing.run(lambda: self._clear(offset, offset + length), ended)
+
     def extents(self, offset: int, length: int) -> list[Extent]:
         """Holes as the file system tells them, the first MAX_EXTENTS. Raises OSError."""
         self._require_sound()
@@ -144,8 +156,16 @@ class RawFile:
     def close(self) -> None:
         """After everything is done; gives the lock up."""
         self._flusher.close()
+        self._clearing.close()
         self._direct.close()
         os.close(self._fd)
+
+    def _clear(self, offset: int, end: int) -> None:
+        while offset < end:
+            for length, _, zero in self.extents(offset, min(_CLEARED, end - offset)):
+                if not zero:
+                    self.zero(offset, length, punch=True)
+                offset += length
 
     def _require_sound(self) -> None:
         if self._flusher.failed:

@@ -176,16 +176,24 @@ class Orders:
     async def _resize(self, size: int) -> None:
         node, primary = self._node, self._node.primary
         if size == primary.size:
+            node.door.resize(size)
             return
         if node.growth is None or node.growth.ended:
             growing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            node.growth = Growth(primary, size, node.enlarge, resolver(growing))
+            told = resolver(growing)
+
+            def grown(error: int) -> None:
+                # Perhaps long after the order: a member had no room at first.
+                if not error and node.role is primary:
+                    node.door.resize(primary.size)
+                told(error)
+
+            node.growth = Growth(primary, size, node.enlarge, grown)
             self._growing = growing
         elif node.growth.size != size:
             raise self._not_now(f"it is growing to {node.growth.size} bytes", "wait for that")
         assert self._growing is not None
         await _in_time(self._growing, "not all members that count have grown; it goes on")
-        node.door.resize(primary.size)
 
     def _verify(self, order: Verify) -> None:
         primary = self._node.primary

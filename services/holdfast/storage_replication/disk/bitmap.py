@@ -17,6 +17,8 @@ _HEADER = struct.Struct("!4s16sII")  # magic, identity, index, checksum
 _MAGIC = b"HFBM"
 _PAYLOAD = PAGE - _HEADER.size
 BITS_PER_PAGE = _PAYLOAD * 8
+_MANY = 64
+"""Bits that are worth setting by whole bytes."""
 
 
 def pages_for(bits: int) -> int:
@@ -82,6 +84,13 @@ class Bitmap:
 
     def set_range(self, first: int, last: int) -> None:
         """Set `first..last`, both included."""
+        if last - first >= _MANY:
+            start, end = -(-first // 8), (last + 1) // 8
+            self._bits[start:end] = b"\xff" * (end - start)
+            self._unsaved.update(range(first // BITS_PER_PAGE, last // BITS_PER_PAGE + 1))
+            self.set_range(first, start * 8 - 1)
+            self.set_range(end * 8, last)
+            return
         for bit in range(first, last + 1):
             if not self._bits[bit >> 3] & (1 << (bit & 7)):
                 self._bits[bit >> 3] |= 1 << (bit & 7)

@@ -38,6 +38,14 @@ class MemberDisk:
         self.failed = 0
         """The errno after which this disk is not used any more."""
         self.on_failure: Callable[[int], None] = lambda _error: None
+        self.blank = 0
+        """Behind the volume's end there are zeroes up to here, durably."""
+        self.clearing = False
+        """More of them are being written."""
+        self.clear_error = 0
+        """Why the last attempt did not succeed."""
+        self.on_cleared: Callable[[], None] = lambda: None
+        """An attempt has ended."""
 
     def change(self, **fields: Any) -> None:
         """Change the superblock; durable on return."""
@@ -94,15 +102,26 @@ class MemberDisk:
         self.undo = None
         self.store.remove(undo_log.NAME)
 
-    def grow(self, size: int) -> None:
-        """The volume has `size` bytes from now on; the data file has them already.
+    def grow(self, size: int, **fields: Any) -> None:
+        """The volume has `size` bytes from now on; the data file has them already, and zeroes
+        there. `fields` of the superblock change with it.
 
         New pages of the activity log that do not become durable count as all active.
         """
-        self.change(size=size)
+        self.change(size=size, **fields)
         count = self.geometry.extents(size)
         file = self.store.open(ACTIVITY, pages_for(count) * PAGE)
         self.activity.bits.grow(file, count)
+
+    def shrink(self, size: int, **fields: Any) -> None:
+        """Its primary has no more: what is behind is not the volume's, and worth nothing.
+
+        Marks of it stay: they cost nothing, and whoever grows again compares too much at most.
+        """
+        if size < self.superblock.size:
+            self.blank = 0
+            fields["size"] = size
+        self.change(**fields)
 
     def grow_map(self, member: str, bits: Bitmap) -> None:
         """A dirty map follows the volume's size."""

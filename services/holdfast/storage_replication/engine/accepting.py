@@ -1,6 +1,5 @@
 """Whom a replica accepts as its primary, and what it takes over from it."""
 
-from collections.abc import Callable
 
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine.frames import Kind
@@ -41,20 +40,10 @@ def refusal(disk: MemberDisk, epoch: int, told: Hello | None) -> str:
     return ""
 
 
-def accept(disk: MemberDisk, epoch: int, told: Hello, enlarge: Callable[[int], None]) -> str:
-    """Durably, before anything of it is applied (V2). Why not, if the size cannot be. OSError."""
-    disk.change(epoch=epoch, primary=told.primary)
-    return grow(disk, told.size, enlarge)
+def accept(disk: MemberDisk, epoch: int, told: Hello) -> None:
+    """Durably, before anything of it is applied (V2). Raises OSError.
 
-
-def grow(disk: MemberDisk, size: int, enlarge: Callable[[int], None]) -> str:
-    """To at least `size` bytes. Why not, if there is no room for them. Raises OSError."""
-    if size <= disk.superblock.size:
-        return ""
-    try:
-        if disk.file.size < size:
-            enlarge(size)
-    except OSError as error:
-        return f"cannot grow to {size} bytes: {error.strerror}; enlarge the file or device"
-    disk.grow(size)
-    return ""
+    Its size counts: if ours is larger, a primary died while it grew, or a loss was accepted, and
+    nobody was told of anything there. Then we grow with it when it does.
+    """
+    disk.shrink(told.size, epoch=epoch, primary=told.primary)

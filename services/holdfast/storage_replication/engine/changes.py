@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication.engine.frames import MAX_PAYLOAD, Kind
-from holdfast.storage_replication.engine.peer import FED, Phase
+from holdfast.storage_replication.engine.growing import blank
+from holdfast.storage_replication.engine.peer import FED, Peer, Phase
 from holdfast.storage_replication.engine.ports import Settings
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, add_peer
@@ -28,16 +29,7 @@ def add_member(
         )
     add_peer(primary, settings, name, Other(False, asynchronous), known=False, same=False)
     primary.members.recount()
-    disk = primary.disk
-
-    def saved(error: int) -> None:
-        if error:
-            disk.fail(error)
-        elif primary.stream.maps_ready and not primary.stream.ended:
-            disk.change(maps=disk.superblock.maps | {name: disk.superblock.epoch})
-        done(error)
-
-    primary.members.peers[name].dirty.save(saved)
+    _keep_map(primary, primary.members.peers[name], done)
 
 
 def repair(primary: Primary, member: str, ranges: list[tuple[int, int]]) -> None:
@@ -64,7 +56,11 @@ def repair(primary: Primary, member: str, ranges: list[tuple[int, int]]) -> None
 
 
 class Growth:
-    """Makes a volume larger: first all who count, then here. Driven by `tick` until it is done."""
+    """Makes a volume larger: first all who count, then here. Driven by `tick` until it is done.
+
+    What is new is zero at each of them before its size is durable (`growing`), and nobody can
+    write there before that.
+    """
 
     def __init__(
         self, primary: Primary, size: int, enlarge: Callable[[int], None], done: Done
@@ -85,23 +81,55 @@ class Growth:
         for peer in small:
             if peer.phase in FED:
                 primary.stream.send(peer, Kind.RESIZE, offset=self.size)
-        if self.ended or any(peer.counts for peer in small):
+        if self.ended or primary.stream.ended:
             return
-        self.ended = True
         try:
-            self._grow()
+            ready = blank(primary.disk, self.size, self._enlarge)
         except OSError as error:
+            self.ended = True
             self._done(error.errno or 5)
+            return
+        # The maps first: what `_grow` changes in them would be missing on disk.
+        if ready and primary.stream.maps_ready and not any(peer.counts for peer in small):
+            self.ended = True
+            self._grow(small)
 
-    def _grow(self) -> None:
+    def _grow(self, small: list[Peer]) -> None:
+        """All who count have zeroes there. What others have, nobody knows: it will be compared."""
         primary, disk = self._primary, self._primary.disk
-        old = primary.size
-        if disk.file.size < self.size:
-            self._enlarge(self.size)
-        disk.grow(self.size)
-        for peer in primary.members.peers.values():
-            disk.grow_map(peer.name, peer.dirty)
-            if peer.resync is not None:
-                peer.resync.size = self.size
-        # A device may hold anything there; on files this costs nothing.
-        primary.zero(old, self.size - old, True, False, self._done)
+        first = primary.size // disk.geometry.chunk
+        names = {peer.name for peer in small}
+        try:
+            maps = {m: e for m, e in disk.superblock.maps.items() if m not in names}
+            disk.grow(self.size, maps=maps)
+            for peer in primary.members.peers.values():
+                disk.grow_map(peer.name, peer.dirty)
+                if peer.resync is not None:
+                    peer.resync.size = self.size
+        except OSError as error:
+            disk.fail(error.errno or 5)
+            self._done(error.errno or 5)
+            return
+        for peer in small:
+            peer.dirty.set_range(first, peer.dirty.count - 1)
+            _keep_map(primary, peer)
+        self._done(0)
+
+
+def _keep_map(primary: Primary, peer: Peer, done: Done = lambda _error: None) -> None:
+    """A dirty map is valid once it is durable."""
+    disk, name = primary.disk, peer.name
+
+    def saved(error: int) -> None:
+        stream = primary.stream
+        if error:
+            disk.fail(error)
+        elif stream.maps_ready and not stream.ended and stream.peers.get(name) is peer:
+            try:
+                disk.change(maps=disk.superblock.maps | {name: disk.superblock.epoch})
+            except OSError as failed:
+                disk.fail(failed.errno or 5)
+                error = failed.errno or 5
+        done(error)
+
+    peer.dirty.save(saved)

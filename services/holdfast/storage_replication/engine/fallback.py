@@ -26,7 +26,10 @@ def fall_back(disk: MemberDisk, done: Done) -> None:
             else "promote it, accepting what it lacks",
         )
     geometry = disk.geometry
-    extents = sorted({chunk * geometry.chunk // geometry.extent for chunk in undo.saved})
+    # Saved behind the end of a volume that is smaller now: nobody's.
+    count = geometry.chunks(own.size)
+    saved = [chunk for chunk in undo.saved if chunk < count]
+    extents = sorted({chunk * geometry.chunk // geometry.extent for chunk in saved})
 
     def activated() -> None:
         if disk.failed:
@@ -34,6 +37,8 @@ def fall_back(disk: MemberDisk, done: Done) -> None:
             return
         try:
             for chunk, data in undo.entries():
+                if chunk >= count:
+                    continue
                 disk.file.pwrite(chunk * geometry.chunk, data)
             disk.file.sync(synced)
         except OSError as error:

@@ -16,6 +16,8 @@ _MAX_REASON = 500
 def hello(stream: Stream, peer: Peer) -> None:
     """Introduce ourselves."""
     own = stream.disk.superblock
+    # It takes over this size with its WELCOME; what it had before is of no account.
+    peer.size, peer.greeted = 0, own.size
     told = Hello(
         uuid=own.uuid,
         primary=own.member,
@@ -45,7 +47,7 @@ def welcome(stream: Stream, peer: Peer, payload: bytes) -> Welcome | None:
     for extent in range(count):
         if active[extent >> 3 : (extent >> 3) + 1] and active[extent >> 3] & (1 << (extent & 7)):
             mark(stream, peer, extent)
-    peer.size = superblock.size
+    peer.size = peer.greeted
     return told
 
 

@@ -58,7 +58,9 @@ class Peer:
     instance: str = ""
     """Which copy `dirty` is about; empty: not known."""
     size: int = 0
-    """Of its volume, as far as it said."""
+    """Of its volume, as far as it said: so large that what was new there is zero."""
+    greeted: int = 0
+    """The size that it was told in HELLO."""
     resync: Resync | None = None
     backlog: Backlog | None = None
     """Of one in a resync that is not waited for."""

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import msgspec
 
 from holdfast.storage_replication.disk.member import MemberDisk
-from holdfast.storage_replication.engine import accepting
+from holdfast.storage_replication.engine import accepting, growing
 from holdfast.storage_replication.engine.digests import told
 from holdfast.storage_replication.engine.frames import IN_PLACE, PUNCH, VERIFY, Frame, Kind, encode
 from holdfast.storage_replication.engine.handshake import pack_active
-from holdfast.storage_replication.engine.messages import Refusal, Welcome
+from holdfast.storage_replication.engine.messages import Hello, Refusal, Welcome
 from holdfast.storage_replication.engine.ports import DiskFailed, Event
 from holdfast.storage_replication.engine.preparing import Gate, prepared
 from holdfast.storage_replication.interfaces import Link
@@ -42,7 +42,9 @@ class Replica:
         self._queued = 0
         self._gate = Gate(disk, report, self._opened)
         self._applied = self._told = 0
-        disk.on_failure = self._failed
+        self._greeting: Hello | None = None
+        """Of the primary that is accepted, while it waits for a WELCOME."""
+        disk.on_failure, disk.on_cleared = self._failed, self._greet
 
     @property
     def followed(self) -> str:
@@ -92,25 +94,48 @@ class Replica:
 
     def _hello(self, link: Link, frame: Frame, payload: memoryview) -> None:
         hello = accepting.parse(payload)
+        reason = accepting.refusal(self.disk, frame.epoch, hello)
+        if reason or hello is None:
+            self._refuse(link, reason)
+            return
+        # Before its epoch is stored: from then on nothing of an earlier one is applied.
+        self._drop()
         try:
-            reason = accepting.refusal(self.disk, frame.epoch, hello)
-            if not reason and hello is not None:
-                # Before its epoch is stored: from then on nothing of an earlier one is applied.
-                self._drop()
-                reason = accepting.accept(self.disk, frame.epoch, hello, self._enlarge)
+            accepting.accept(self.disk, frame.epoch, hello)
         except OSError as error:
             self.disk.fail(error.errno or 5)
             link.close()
             return
-        if reason or hello is None:
-            told = msgspec.msgpack.encode(Refusal(reason=reason))
-            link.send(encode(Kind.REFUSED, self.disk.superblock.epoch, payload=told), told)
+        self._link, self._greeting = link, hello
+        self._greet()
+
+    def _refuse(self, link: Link, reason: str) -> None:
+        told = msgspec.msgpack.encode(Refusal(reason=reason))
+        link.send(encode(Kind.REFUSED, self.disk.superblock.epoch, payload=told), told)
+
+    def _greet(self) -> None:
+        """WELCOME, once the disk is as large as the volume."""
+        hello, link = self._greeting, self._link
+        if hello is None or link is None or self.disk.failed:
             return
-        self._link = link
+        try:
+            reason = growing.grow(self.disk, hello.size, self._enlarge)
+        except OSError as error:
+            self.disk.fail(error.errno or 5)
+            return
+        if reason is None:
+            return
+        self._greeting = None
+        if reason:
+            self._link = None
+            self._refuse(link, reason)
+        else:
+            self._welcome(hello)
+
+    def _welcome(self, hello: Hello) -> None:
         self.disk.activity.limit = 0  # the primary's bound is ours
         self.disk.activity.unsettle()
         own = self.disk.superblock
-        # The volume of a primary that died while it grew may be smaller than ours.
         count = own.geometry.extents(hello.size)
         active = pack_active([e for e in self.disk.activity.active if e < count], count)
         welcome = Welcome(intact=own.intact, resyncing=own.resyncing, active=active)
@@ -121,6 +146,7 @@ class Replica:
         self._queue.clear()
         self._queued = 0
         self._begun = False
+        self._greeting = None
         self._applied = self._told = 0
         link, self._link = self._link, None
         if link is not None:
@@ -189,8 +215,8 @@ class Replica:
             case Kind.CLEAN:
                 self.disk.activity.clean(frame.sequence)
             case Kind.RESIZE:
-                # If there is no room, nothing is said: it is asked again, and may be made.
-                if not accepting.grow(self.disk, frame.offset, self._enlarge):
+                # Nothing is said while it is zeroed, or if there is no room: it is asked again.
+                if growing.grow(self.disk, frame.offset, self._enlarge) == "":
                     self._send(Kind.RESIZED, frame.sequence, offset=frame.offset)
 
     def _touch(self, frame: Frame) -> None:

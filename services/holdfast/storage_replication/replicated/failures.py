@@ -31,9 +31,7 @@ class Failures:
         self._since: float | None = None
         self._last = 0.0
 
-    def due(
-        self, state: State | None, record: VolumeRecord | None, node: str, now: float
-    ) -> str:
+    def due(self, state: State | None, record: VolumeRecord | None, node: str, now: float) -> str:
         """Why it is to be ended now, so that it is started anew; empty: it is not."""
         if state is None or not state.failed:
             self._since = None
