@@ -1,6 +1,5 @@
 """Whom a replica accepts as its primary, and what it takes over from it."""
 
-
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine.frames import Kind
 from holdfast.storage_replication.engine.messages import PROTOCOL, Hello, decode
