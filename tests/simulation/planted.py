@@ -7,9 +7,20 @@ from unittest.mock import patch
 
 import msgspec
 
-from holdfast.failover_decider import fence_agent, fencing, leadership, moves, rules, state, writing
+from holdfast.failover_decider import (
+    fence_agent,
+    fencing,
+    leadership,
+    moves,
+    proofs,
+    reboots,
+    rules,
+    state,
+    writing,
+)
 from holdfast.failover_decider import orders as sending
 from holdfast.lease import holder, voter
+from holdfast.ownership import Phase
 from holdfast.recovery import core as hands_core
 from holdfast.recovery import orders as receiving
 from holdfast.recovery import resume, watchdog, work
@@ -332,6 +343,27 @@ def dead_man_kills_early() -> Any:
     return patch.object(deadman.DeadMan, "arm", arm)
 
 
+def silence_counts_after_a_failed_stop() -> Any:
+    """With the lease alone, a host that falls silent is taken to have ended what a stop did not."""
+    return patch.object(proofs, "stop_failed", lambda _: False)
+
+
+def fenced_by_a_record_of_the_past() -> Any:
+    """A node is switched off because the watch shows that it shall be, however much it lags."""
+
+    def wanted(known: Any, node: str) -> Any:
+        boot = known.nodes[node].boot
+        records = [view.record for view in known.groups.values()]
+        return [r for r in records if (r.phase, r.owner, r.boot) == (Phase.FENCING, node, boot)]
+
+    return patch.object(fencing, "_to_be_fenced", wanted)
+
+
+def a_new_boot_is_waited_for_for_ever() -> Any:
+    """A node that rebooted is left alone until its hands say "stopped", though they never may."""
+    return patch.object(reboots, "unconfirmed", lambda *_: "")
+
+
 def one_outlet_of_two_is_enough() -> Any:
     """Of the devices of a level, one that says off is taken for all."""
     return patch.object(
@@ -435,6 +467,9 @@ BUGS: list[Bug] = [
     repeated_order_acts_again,
     epoch_not_raised,
     fence_forgets_its_cause,
+    silence_counts_after_a_failed_stop,
+    fenced_by_a_record_of_the_past,
+    a_new_boot_is_waited_for_for_ever,
     one_outlet_of_two_is_enough,
     watchdog_petted_without_renewal,
     mass_fencing_not_held,

@@ -101,7 +101,8 @@ class Action:
         if not present:
             hands.after(0.002, self._gone, False, False)
             return
-        if "stop_hangs" in self._machine.moods or "unkillable" in self._machine.moods:
+        hangs = {"stop_hangs", "unkillable"} & self._machine.moods
+        if hangs or self._order.group in self._machine.stuck:
             hands.world.seen["stop hangs"] += 1
             hands.after(self._order.timeout, self._kill)
             return

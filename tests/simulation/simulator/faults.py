@@ -11,6 +11,8 @@ from holdfast.failover_decider.fencing import wanted_off
 from holdfast.failover_decider.messages import FenceAsked, GroupAsked, LeadAsked, StandingAsked
 from holdfast.failover_decider.restraint import restraint
 from holdfast.wire import FenceRequest, GroupRequest, LeadRequest
+from tests.simulation.simulator.aftermath import stays_wrong
+from tests.simulation.simulator.failed_stops import FailedStops
 from tests.simulation.simulator.fences import MODES
 from tests.simulation.simulator.machine import Machine
 from tests.simulation.simulator.network import CALM, Weather
@@ -75,6 +77,7 @@ class Faults:
                 (kind,) = chance.choices(list(self.kinds), self._weights)
                 engine.at(at, self._inject, kind)
                 at = min(LAST, at + chance.uniform(0.0, 4.0))
+        FailedStops(self._world, self._ask_leaders, self._isolate).plan()
 
     def end(self) -> None:
         """Nothing is wrong from here on."""
@@ -86,6 +89,7 @@ class Faults:
         world.fences.mode.clear()
         for machine in world.machines.values():
             machine.moods.clear()
+            machine.stuck.clear()
         for place in world.places.values():
             self._resume(place)
             for service in list(place.services.values()):
@@ -96,6 +100,7 @@ class Faults:
             if decider is not None:
                 decider.disk_full = False
             world.power_on(place)
+        stays_wrong(world)
         self._keep_up()
 
     def _keep_up(self) -> None:
@@ -197,7 +202,9 @@ class Faults:
 
     # --- network --------------------------------------------------------------------------
 
-    def _cut(self, links: list[tuple[str, str]], text: str, place: Place) -> None:
+    def _cut(
+        self, links: list[tuple[str, str]], text: str, place: Place, seconds: float | None = None
+    ) -> None:
         cut = self._world.network.cut
         self._say(place, text)
         for link in links:
@@ -210,15 +217,15 @@ class Faults:
                 if not cut[link]:
                     del cut[link]
 
-        self._later(
-            self._chance.choice([1.0, 4.0, 8.0, 15.0]) * self._chance.uniform(0.5, 1.5), heal
-        )
+        if seconds is None:
+            seconds = self._chance.choice([1.0, 4.0, 8.0, 15.0]) * self._chance.uniform(0.5, 1.5)
+        self._later(seconds, heal)
 
     def _partition(self) -> None:
         names = list(self._world.places)
         self._isolate(self._chance.sample(names, self._chance.randint(1, len(names) // 2)))
 
-    def _isolate(self, inside: list[str]) -> None:
+    def _isolate(self, inside: list[str], seconds: float | None = None) -> None:
         outside = [name for name in self._world.places if name not in inside]
         links = [(a, b) for a in inside for b in outside]
         links += [(b, a) for a, b in links]
@@ -226,6 +233,7 @@ class Faults:
             links,
             f"{', '.join(inside)} cut off from {', '.join(outside)}",
             self._world.places[inside[0]],
+            seconds,
         )
 
     def _one_way(self) -> None:

@@ -59,7 +59,6 @@ class Invariants:
         """Per lease and holder's boot: which voter promised it last, and at what true time."""
         self._steps: dict[str, OwnershipRecord] = {}
         self._starts: dict[tuple[str, int], tuple[str | None, str | None]] = {}
-        self._fencing: set[tuple[str | None, str | None]] = set()
         self._started: dict[str, tuple[int, str]] = {}
         self._epochs: dict[tuple[str, str], int] = {}
         self._offs: dict[DeciderService, dict[str, float]] = {}
@@ -141,7 +140,9 @@ class Invariants:
         if action != "off":
             return
         self._must_lead(asker, f"fences {node}")
-        if (node, boot) not in self._fencing:
+        records = [record for record, _ in self._world.store.current.values()]
+        fencing = [(r.owner, r.boot) for r in records if r.phase == Phase.FENCING]
+        if (node, boot) not in fencing:
             raise Violation("I9", f"no stored intent says to fence {boot} of {node}")
         self._not_too_many(asker, node)
 
@@ -175,8 +176,6 @@ class Invariants:
             raise Violation("I2", f"{new.group} changes its owner within epoch {new.epoch}")
         if new.intent is not None:
             self._steps[new.intent.step] = new
-        if new.phase == Phase.FENCING:
-            self._fencing.add((new.owner, new.boot))
         if new.phase == Phase.STARTING:
             self._starts[new.group, new.epoch] = (new.owner, new.boot)
             for machine in self._world.machines.values():

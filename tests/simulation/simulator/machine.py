@@ -8,6 +8,7 @@ from holdfast.events import Health, Layer
 from holdfast.events.fields import resource_entity
 from holdfast.monitor import core
 from holdfast.monitor.observation import Subject
+from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.wire import MonitorPulse, SignalSummary, Watch, WatchedResource
 from tests.simulation.simulator.places import Place, Service
 from tests.simulation.simulator.watchdog import Timer
@@ -42,6 +43,10 @@ class Machine:
         self.timer = Timer(world, place) if config.watchdog else None
         self.moods: set[str] = set()
         """Of: start_fails, start_hangs, stop_hangs, unkillable."""
+        self.stuck: set[str] = set()
+        """Groups whose processes hang in the kernel, as far as the lease alone covers that."""
+        self.unstopped: set[tuple[str, str]] = set()
+        """Groups, with the boot, of which the record said that a stop failed here."""
 
     def spawn(self, group: str, resource: str, epoch: int, token: str) -> Process:
         """A process comes to life."""
@@ -74,10 +79,30 @@ class Machine:
 
     def kill(self, process: Process, how: str) -> bool:
         """SIGKILL. False if it hangs in the kernel."""
-        if "unkillable" in self.moods and process.alive:
+        if process.alive and ("unkillable" in self.moods or self._hangs(process.group)):
             return False
         self.end(process, how)
         return True
+
+    def held_for_its_stop(self, group: str) -> bool:
+        """Whether the record said that a stop of the group failed in this boot."""
+        return (group, self.place.boot) in self.unstopped
+
+    def recorded(self, record: OwnershipRecord) -> None:
+        """A record is stored: a stop failed here, or the group goes on."""
+        here = (record.group, self.place.boot)
+        if record.phase == Phase.HELD and record.owner == self.place.name:
+            self.unstopped.add(here)
+        elif record.phase in (Phase.STARTING, Phase.ACTIVE):
+            self.unstopped.discard(here)
+
+    def _hangs(self, group: str) -> bool:
+        """Until its lease ends, and beyond if a stop is known to have failed."""
+        hands = self.world.hands(self.place.name)
+        lasts = hands is not None and hands.holder.valid(
+            hands.clock() + self.world.timing.stop_before
+        )
+        return group in self.stuck and (lasts or self.held_for_its_stop(group))
 
     def power_off(self) -> None:
         """Everything ends."""

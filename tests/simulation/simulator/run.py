@@ -2,11 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
+from holdfast.events.ownership import DecisionRefused
+from holdfast.failover_decider import core
+from holdfast.failover_decider.messages import Emit, Tick
 from holdfast.ownership import OwnershipRecord, Phase
+from holdfast.structs import replace
+from tests.simulation.simulator.decider import DeciderService
 from tests.simulation.simulator.engine import Endless
 from tests.simulation.simulator.faults import Faults
+from tests.simulation.simulator.machine import Machine
 from tests.simulation.simulator.seen import done
 from tests.simulation.simulator.timeline import introduce
 from tests.simulation.simulator.violation import Violation
@@ -106,16 +113,34 @@ def _standing(world: World, group: str) -> tuple[str, str]:
             whole = phase == "active" and len(where[0].of(group)) == len(resources)
             if whole and not _astray(world, group, record.owner):
                 return "active", f"on {record.owner}"
-    if record.phase == Phase.HELD and record.reason and not where:
+    if record.phase == Phase.HELD and record.reason and all(_failed(m, group) for m in where):
         return "held", record.reason
     for name in world.voters:
         decider = world.decider(name)
         if decider is not None and decider.state.leading:
-            rule, reason = decider.state.groups[group].refused
-            if rule:
-                return "refused", f"{rule}: {reason}"
+            refusal = _refused_now(decider, group)
+            if refusal is not None:
+                return "refused", f"{refusal.rule}: {refusal.reason}"
     running = ", ".join(m.place.name for m in where) or "nobody"
     return "", f"{record.phase} at {record.owner}, {running} runs it"
+
+
+def _failed(machine: Machine, group: str) -> bool:
+    """Whether what runs there is what a stop did not end, and the record says so."""
+    return machine.held_for_its_stop(group)
+
+
+def _refused_now(decider: DeciderService, group: str) -> DecisionRefused | None:
+    """What the leader refuses the group now: what it once said may be true no more."""
+    view = replace(decider.state.groups[group], refused=("", ""))
+    state = replace(decider.state, groups={**decider.state.groups, group: view})
+    ids = (f"00000000-0000-7000-9000-{number:012d}" for number in count())
+    _, effects = core.decide(state, Tick(), decider.clock(), lambda: next(ids))
+    for effect in effects:
+        said = effect.draft.data if isinstance(effect, Emit) else None
+        if isinstance(said, DecisionRefused) and said.group == group:
+            return said
+    return None
 
 
 def _astray(world: World, group: str, owner: str | None) -> str:

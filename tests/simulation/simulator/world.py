@@ -94,6 +94,10 @@ class World:
         self.invariants = Invariants(self)
         self.on_learnt: Callable[[Place], None] = lambda _: None
         """Told of every place whose blank voter has its memory."""
+        self.off_for_good: set[str] = set()
+        """Hosts that nobody switches on again."""
+        self.without_hands: set[str] = set()
+        """Hosts whose recovery does not start any more."""
         self.drafts: list[tuple[str, Draft]] = []
         self._ids = 0
         self._pids = 1000
@@ -119,7 +123,7 @@ class World:
 
     def power_on(self, place: Place, *, services_after: float = 0.0) -> None:
         """A new boot."""
-        if place.powered:
+        if place.powered or place.name in self.off_for_good:
             return
         place.powered, place.paused = True, False
         if place.is_host:
@@ -150,6 +154,8 @@ class World:
     def begin(self, place: Place, slot: str, boot: int) -> None:
         """Start a service, unless it runs or its machine is another boot by now."""
         if not place.powered or place.number != boot or place.service(slot) is not None:
+            return
+        if slot == "hands" and place.name in self.without_hands:
             return
         service = SERVICES[slot](self, place)
         place.services[slot] = service
@@ -201,6 +207,8 @@ class World:
                 text = f"standing orders: {said or 'none'} (revision {revision})"
                 self.tape.add(self.engine.now, "store", text, "store")
             return
+        for machine in self.machines.values():
+            machine.recorded(record)
         if self.tape is not None:
             owner = f"{record.owner}, {record.boot}" if record.owner else "nobody"
             what = f"{record.group} is {record.phase} at epoch {record.epoch}"
