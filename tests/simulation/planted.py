@@ -28,7 +28,7 @@ from holdfast.recovery.messages import Resumed
 from holdfast.standing import Standing
 from holdfast.structs import replace
 from holdfast.wire import LeaseExpired
-from tests.simulation.simulator import deadman, store
+from tests.simulation.simulator import deadman, fences, store
 
 Bug = Callable[[], Any]
 
@@ -359,6 +359,11 @@ def fenced_by_a_record_of_the_past() -> Any:
     return patch.object(fencing, "_to_be_fenced", wanted)
 
 
+def overtaken_fence_goes_on() -> Any:
+    """An agent that is told to switch a boot off does so, though the node runs another by now."""
+    return patch.object(fences, "stands", lambda *_: True)
+
+
 def a_new_boot_is_waited_for_for_ever() -> Any:
     """A node that rebooted is left alone until its hands say "stopped", though they never may."""
     return patch.object(reboots, "unconfirmed", lambda *_: "")
@@ -470,6 +475,7 @@ BUGS: list[Bug] = [
     silence_counts_after_a_failed_stop,
     fenced_by_a_record_of_the_past,
     a_new_boot_is_waited_for_for_ever,
+    overtaken_fence_goes_on,
     one_outlet_of_two_is_enough,
     watchdog_petted_without_renewal,
     mass_fencing_not_held,

@@ -106,6 +106,7 @@ class DeciderService(Service):
                     self.feed(Recording(possible=False))
                 return
             self._carry_out(effect)
+        self.world.fences.end_overtaken(self)
 
     def hear(self, pulse: HandsPulse | MonitorPulse) -> None:
         """A pulse arrives."""
@@ -134,8 +135,8 @@ class DeciderService(Service):
                 self._write(standing, revision)
             case TellHands(suspend):
                 world.network.send(here, suspend.node, "hands", "suspend", suspend)
-            case RunFence(node, boot, action):
-                world.fences.run(self, node, boot, action)
+            case RunFence():
+                world.fences.run(self, effect)
             case SendOrder(order):
                 world.network.send(here, order.node, "hands", "order", order, self)
             case MoveStreamLeaders(away_from):

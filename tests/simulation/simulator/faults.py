@@ -13,7 +13,7 @@ from holdfast.failover_decider.restraint import restraint
 from holdfast.wire import FenceRequest, GroupRequest, LeadRequest
 from tests.simulation.simulator.aftermath import stays_wrong
 from tests.simulation.simulator.failed_stops import FailedStops
-from tests.simulation.simulator.fences import MODES
+from tests.simulation.simulator.fences import MODES, STAYS_ON
 from tests.simulation.simulator.machine import Machine
 from tests.simulation.simulator.network import CALM, Weather
 from tests.simulation.simulator.places import Place, Service
@@ -34,6 +34,8 @@ class Faults:
     def __init__(self, world: "World") -> None:
         self._world, self._chance = world, world.chance
         self.counts: Counter[str] = Counter()
+        self._apart = Random(f"devices of {world.seed}")
+        """For what was added later: so what else a seed draws does not depend on it."""
         self._over = False
         self._lasting = 0
         """Faults that are under way: each is taken back at its time."""
@@ -466,6 +468,8 @@ class Faults:
             return
         device = devices[0] if len(devices) == 1 else self._chance.choice(devices)
         modes[device] = self._chance.choice(MODES)
+        if self._apart.random() < 0.2:
+            modes[device] = STAYS_ON
         self._say(self._world.places[host], f"its fence device {device}: {modes[device]}")
         self._later(self._chance.uniform(5.0, 25.0), lambda: modes.update({device: ""}))
         if len(devices) > 1:

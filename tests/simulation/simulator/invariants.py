@@ -20,6 +20,7 @@ from holdfast.failover_decider.messages import (
     PulseHeard,
     RecordSeen,
     Reject,
+    RunFence,
     SendOrder,
     VoteReceived,
     Write,
@@ -135,9 +136,18 @@ class Invariants:
         if SIDE_EFFECTS.get(stored.phase) != order.action:
             raise Violation("I9", f"{order.action} is not what {stored.phase} calls for")
 
-    def on_fence(self, asker: "DeciderService", node: str, boot: str, action: str) -> None:
+    def on_power_cut(self, asker: "DeciderService", run: RunFence) -> None:
+        """I6 where it acts: no boot is cut off that the order does not name, if that is known."""
+        known, boot = asker.state.nodes[run.node].boot, self._world.places[run.node].boot
+        if asker.alive and known == boot != run.boot:
+            raise Violation("I6", f"{boot} of {run.node} is cut off by an order for {run.boot}")
+        if asker.alive and asker.clock() > run.not_after + self._world.slowest_tick:
+            raise Violation("I6", f"an order to cut off {run.node} acts after its expiry")
+
+    def on_fence(self, asker: "DeciderService", run: RunFence) -> None:
         """I3, I6 and I9 of a fence order."""
-        if action != "off":
+        node, boot = run.node, run.boot
+        if run.action != "off":
             return
         self._must_lead(asker, f"fences {node}")
         records = [record for record, _ in self._world.store.current.values()]

@@ -90,11 +90,10 @@ class Machine:
 
     def recorded(self, record: OwnershipRecord) -> None:
         """A record is stored: a stop failed here, or the group goes on."""
-        here = (record.group, self.place.boot)
-        if record.phase == Phase.HELD and record.owner == self.place.name:
-            self.unstopped.add(here)
+        if record.phase == Phase.HELD and record.owner == self.place.name and record.boot:
+            self.unstopped.add((record.group, record.boot))
         elif record.phase in (Phase.STARTING, Phase.ACTIVE):
-            self.unstopped.discard(here)
+            self.unstopped.discard((record.group, self.place.boot))
 
     def _hangs(self, group: str) -> bool:
         """Until its lease ends, and beyond if a stop is known to have failed."""
