@@ -78,7 +78,8 @@ def play_quarter(number: int) -> None:
     assert min(figures.faults[kind] for kind in kinds) >= int(20 * share)
     assert figures.faults.total() > 5 * figures.seeds
     # Policies may contradict each other; then a refusal with the reason is the right rest.
-    assert figures.outcomes["active"] > 0.88 * figures.outcomes.total()
+    # So it is, where a host stays off, or a stop failed with the lease alone.
+    assert figures.outcomes["active"] > 0.8 * figures.outcomes.total()
     rare = {
         name: f"{figures.seen[name]} instead of {least * share:.0f}"
         for name, least in PER_500_SEEDS.items()
