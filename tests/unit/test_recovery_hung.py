@@ -164,10 +164,10 @@ async def test_no_start_command_is_executed_once_the_switch_is_due(tmp_path: Pat
 
 
 async def test_a_start_command_that_hangs_is_killed_with_the_lease(tmp_path: Path) -> None:
-    dead_man = armed()
+    dead_man, told = armed(), list[Spawned]()
     dead_man.start()
     try:
-        kind = command(tmp_path, ["/bin/sleep", "1000"], told := [], dead_man)
+        kind = command(tmp_path, ["/bin/sleep", "1000"], told, dead_man)
         known = ResourceState(state="starting", token=ids.uuid7())
         starting = asyncio.create_task(kind.start(action("start", known, timeout=60.0)))
         await until(lambda: bool(told), what="begun")

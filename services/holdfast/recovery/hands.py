@@ -19,7 +19,7 @@ from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.journal import Journal
 from holdfast.recovery.leaseholder import LeaseHolder
 from holdfast.recovery.messages import LeaseEnded, OrderReceived, SignalHeard
-from holdfast.recovery.orders import refuse
+from holdfast.recovery.orders import NOT_ARMED, begins, refuse
 from holdfast.recovery.plan import plans
 from holdfast.recovery.recorder import Recorder
 from holdfast.recovery.reporter import Reporter
@@ -28,6 +28,7 @@ from holdfast.recovery.watchdog import Watchdog
 from holdfast.recovery.watchdog_device import device
 from holdfast.service import Runtime
 from holdfast.stopping import end
+from holdfast.structs import replace
 from holdfast.wire import MonitorPulse, Order, OrderReply, Pulse, Suspend
 
 LOST = "no majority of voters renewed the lease in time, or it was taken away"
@@ -138,18 +139,20 @@ class Hands:
             refusal = refuse(order, self._rt.place, uuid7(), "forged", reason)
             self._recorder.refused(refusal)
             return refusal.reply
-        unguarded = ""
-        if order.action == "start":
+        received = OrderReceived(order, self._lease.tenure.act_until, NOT_ARMED)
+        # Only for what would begin: nobody disarms what a refused order armed on an idle node.
+        if begins(actor.plan, actor.state, received, monotonic()):
             unguarded = self._watchdog.arm(self._lease.valid_until, monotonic())
+            received = replace(received, unguarded=unguarded)
         # Counted until the group itself says that it starts: else the watchdog had no reason.
         self._starting += 1
         try:
-            received = OrderReceived(order, self._lease.tenure.act_until, unguarded)
             return await actor.order(received)
         except asyncio.CancelledError:
             return None
         finally:
             self._starting -= 1
+            self._group_changed()
 
     def _owns(self) -> bool:
         """Whether anything may run here: a group counts until each part was seen to be stopped."""

@@ -5,12 +5,15 @@ from holdfast.events.fields import group_entity
 from holdfast.events.hands import OrderAccepted, OrderRefused
 from holdfast.recovery import steps
 from holdfast.recovery.messages import OrderReceived, Refuse, Reply
+from holdfast.recovery.plan import GroupPlan
 from holdfast.recovery.state import GroupState, OrderState, Work
 from holdfast.recovery.turn import Turn
+from holdfast.structs import replace
 from holdfast.wire import Order, OrderReply
 
 NO_LEASE = "no_lease"
 UNGUARDED = "unguarded"
+NOT_ARMED = "nothing was armed for it, as it was to be refused"
 NOT_ITS_FAULT = (NO_LEASE, UNGUARDED)
 """The kinds of refusal that are not the sender's mistake."""
 
@@ -55,6 +58,18 @@ def refuse(order: Order, node: str, event_id: str, kind: str, reason: str) -> Re
         ),
         kind=kind,
     )
+
+
+def begins(plan: GroupPlan, state: GroupState, received: OrderReceived, now: float) -> bool:
+    """Whether a start would begin with this order, once the node is guarded.
+
+    What says no here says no later, too: reasons to refuse an order do not pass.
+    """
+    order = received.order
+    if order.action != "start" or (state.order is not None and _same(state.order, order)):
+        return False
+    # A refusal emits nothing, so this turn needs no ids and is forgotten.
+    return _refusal(Turn(plan, state, now, str), replace(received, unguarded="")) is None
 
 
 def _refusal(turn: Turn, received: OrderReceived) -> tuple[str, str] | None:

@@ -25,6 +25,7 @@ from holdfast.recovery.messages import (
     SignalHeard,
     Tick,
 )
+from holdfast.recovery.orders import NOT_ARMED, begins
 from holdfast.recovery.plan import GroupPlan, plans
 from holdfast.recovery.state import GroupState, blank
 from holdfast.recovery.suspended import Suspended
@@ -87,6 +88,7 @@ class HandsService(Service):
         longest = int(timing.ttl - timing.margin - timing.renew_every)
         self.watchdog = Watchdog(device, longest)
         self._last_pet_at = 0.0
+        self._starting = 0
         self.tenure = Tenure(stop_before=timing.stop_before)
         self.actors: dict[str, Actor] = {}
         self._alarm_at = 0.0
@@ -137,10 +139,13 @@ class HandsService(Service):
         if wake_at is not None and (wake_at != actor.wake_at or isinstance(event, Tick)):
             self.after(max(MOMENT, wake_at - now), self.turn, actor, Tick())
         actor.wake_at = wake_at
-        if not self._owns():
-            self.watchdog.idle()
+        self._group_changed()
         if effects:
             self._changed()
+
+    def _group_changed(self) -> None:
+        if self.alive and not self._owns():
+            self.watchdog.idle()
 
     def _carry_out(self, actor: Actor, effect: Effect, asker: "DeciderService | None") -> None:
         match effect:
@@ -165,14 +170,18 @@ class HandsService(Service):
     def order(self, order: Order, asker: "DeciderService") -> None:
         """An order arrives."""
         self._order = order
-        unguarded = ""
-        if order.action == "start":
+        actor = self.actors[order.group]
+        received = OrderReceived(order, self.tenure.act_until, NOT_ARMED)
+        if begins(actor.plan, actor.state, received, self.clock()):
             unguarded = self.watchdog.arm(self.holder.valid_until, self.clock())
-        received = OrderReceived(order, self.tenure.act_until, unguarded)
-        self.turn(self.actors[order.group], received, asker)
+            received = replace(received, unguarded=unguarded)
+        self._starting += 1
+        self.turn(actor, received, asker)
+        self._starting -= 1
+        self._group_changed()
 
     def _owns(self) -> bool:
-        return any(
+        return self._starting > 0 or any(
             actor.state.work is not None or not actor.state.all_stopped()
             for actor in self.actors.values()
         )
