@@ -7,7 +7,7 @@ it labels events and decides nothing.
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -20,7 +20,22 @@ def monotonic() -> float:
 
 def wall_time() -> str:
     """RFC 3339 UTC time with microseconds, for display only."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return wall_time_ago(0.0)
+
+
+def wall_time_ago(seconds: float) -> str:
+    """The wall time so many seconds ago, in the same form."""
+    then = datetime.now(UTC) - timedelta(seconds=seconds)
+    return then.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def wall_seconds(since: str, until: str) -> float:
+    """From one wall time to another, at least 0; also 0 if one is none. For display only."""
+    try:
+        between = datetime.fromisoformat(until) - datetime.fromisoformat(since)
+    except (ValueError, TypeError):
+        return 0.0
+    return max(0.0, between.total_seconds())
 
 
 def boot_id() -> str:

@@ -87,8 +87,15 @@ class Telemetry:
     def gauge(self, name: str, unit: str, read: Callable[[], float]) -> None:
         """Report `read()` as a gauge. It is called from another thread and must only read."""
 
+        self.gauges(name, unit, lambda: [(read(), {})])
+
+    def gauges(
+        self, name: str, unit: str, read: Callable[[], Iterable[tuple[float, dict[str, str]]]]
+    ) -> None:
+        """The same of several things, each with the attributes that tell it from the others."""
+
         def observe(options: CallbackOptions) -> Iterable[Observation]:
-            return [Observation(read())]
+            return [Observation(value, attributes) for value, attributes in read()]
 
         self._meter.create_observable_gauge(name, callbacks=[observe], unit=unit)
 

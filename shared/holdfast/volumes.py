@@ -30,6 +30,9 @@ class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
     instance: Annotated[str, Meta(max_length=36)] = ""
     """The id that the member's own files carry; empty until it first starts. A member whose files
     carry another one, or none, has lost what it knew, and must be added anew."""
+    in_step: Annotated[str, Meta(max_length=40)] = ""
+    """Wall time (RFC 3339) up to which it had every write, of one that counts no more; empty: it
+    counts, or never did, or nobody knows. For display only."""
 
 
 class AcceptedLoss(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,17 +1,21 @@
 """Members that are removed and added again: what was known of them is never believed of another."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from holdfast.otlp import Telemetry
 from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated.measures import measure
 from holdfast.storage_replication.replicated.place import LOG
 from holdfast.storage_replication.replicated.process import kill
 from holdfast.storage_replication.replicated.transitions import ChangeRefused
 from holdfast.store import ensure_streams
 from tests.support.buses import MakeBus
+from tests.support.collector import Collector, strings
 from tests.support.nats import NatsServer
 from tests.support.volume_agents import SIZE, VOLUME, WITHIN, Host, hosts
 from tests.support.waiting import until
@@ -110,3 +114,28 @@ async def test_a_copy_that_was_added_again_is_not_taken_in_by_an_earlier_questio
         )
     alpha.start()
     await same(alpha, beta)
+
+
+async def test_a_collector_sees_how_each_member_stands(
+    two: tuple[Host, Host], collector: Collector
+) -> None:
+    alpha, beta = two
+    telemetry = Telemetry(collector.url, cluster="c", place="alpha", service="storage_replication")
+    measure(telemetry, [alpha.agent, beta.agent])
+    await asyncio.to_thread(telemetry.shutdown)
+    seen = {
+        (metric.name, metric.unit, strings(point.attributes).get("holdfast.member"))
+        for metric in collector.metrics
+        for point in metric.gauge.data_points
+        if strings(point.attributes)["holdfast.volume"] == VOLUME
+    }
+    assert seen == {
+        ("holdfast.volume.lag", "By", "beta"),
+        ("holdfast.volume.lag.age", "s", "beta"),
+        ("holdfast.volume.resync", "By", "beta"),
+        ("holdfast.volume.in_sync", "{copy}", None),
+        ("holdfast.volume.frozen", "1", None),
+    }
+    values = {m.name: m.gauge.data_points[0].as_int for m in collector.metrics}
+    assert values["holdfast.volume.in_sync"] == 2
+    assert values["holdfast.volume.frozen"] == 0

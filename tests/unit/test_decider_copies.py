@@ -137,6 +137,14 @@ def test_an_async_loss_is_said_in_bytes_and_seconds_and_needs_max_lag_or_a_word(
     assert choose(word, "g", NOW, []).target == "beta"
 
 
+def test_how_much_a_copy_that_is_behind_lacks_is_said_in_bytes_and_seconds() -> None:
+    seen = primary(behind=4096, behind_seconds=12.5)
+    made = _without_alpha(state(cluster(mode="async"), seen, copy("behind", in_sync=["alpha"])))
+    refused = choose(made, "g", NOW, [])
+    assert refused.target is None
+    assert "is behind, by at most 4096 bytes of the last 12.5 s" in refused.reasons("beta")
+
+
 def _without_alpha(made: State) -> State:
     """Silent now; what it said last of its members stays known."""
     silent = msgspec.structs.replace(made.nodes["alpha"], heard=NOW - 60.0)

@@ -231,3 +231,19 @@ def test_only_a_copy_that_does_not_count_falls_back() -> None:
     for counts in ("alpha", "beta"):
         with pytest.raises(ChangeRefused, match="counts"):
             transitions.fall_back(following, counts)
+
+
+def test_how_long_ago_it_had_everything_is_known_of_whoever_counts_no_more() -> None:
+    first, later = "2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"
+    record = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+    record = transitions.promote(record, "alpha", 1, set(), "").record
+    record = transitions.take_in(record, "alpha", 1, "beta", asynchronous=True)
+    out = transitions.take_out(record, "alpha", 1, "beta", at=first)
+    assert out.members["beta"].in_step == first
+    assert transitions.take_out(out, "alpha", 1, "beta", at=later) == out, "it lacks more, no less"
+    assert transitions.started(out, "beta", "one").members["beta"].in_step == first
+    back = transitions.take_in(out, "alpha", 1, "beta", asynchronous=True)
+    assert back.members["beta"].in_step == ""
+    moved = transitions.promote(record, "beta", 2, set(), "4MiB and 5 s", at=later).record
+    assert moved.members["alpha"].in_step == later
+    assert moved.members["beta"].in_step == ""

@@ -63,7 +63,8 @@ def _stated(statuses: list[VolumeStatus], node: str) -> str:
     ]
     if not said:
         return "how much it lacks is not known"
-    lag = f", the last {said[0].lag_seconds:.1f} s" if said[0].lag_bytes else ""
+    seconds = max(said[0].lag_seconds if said[0].lag_bytes else 0.0, said[0].behind_seconds)
+    lag = f", the last {seconds:.1f} s" if seconds else ""
     return f"when its primary was last heard, it lacked {size(_lacked(said[0]))}{lag}"
 
 

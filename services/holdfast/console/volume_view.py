@@ -56,7 +56,8 @@ def _said(copy: VolumePulse, seen: MemberPulse | None) -> Iterator[str]:
     if seen.resync is not None:
         yield f"resync {_progress(seen.resync)}"
     elif seen.behind and copy.standing == "behind":
-        yield f"at most {size(seen.behind)} behind"
+        since = f", {seen.behind_seconds:.0f} s" if seen.behind_seconds else ""
+        yield f"at most {size(seen.behind)} behind{since}"
     if seen.verify is not None:
         yield f"verify {_progress(seen.verify)}"
 

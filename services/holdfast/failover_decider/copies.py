@@ -75,6 +75,8 @@ def _lacks(state: State, view: NodeView, volume: str, copy: VolumePulse) -> str:
     if copy.standing == "accepted":
         return "is behind, which an operator accepted"
     known = f", by at most {member.behind} bytes" if member is not None else ""
+    if member is not None and member.behind_seconds:
+        known += f" of the last {member.behind_seconds:.1f} s"
     return f"is behind{known}: it lacks acknowledged writes"
 
 

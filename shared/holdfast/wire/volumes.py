@@ -35,6 +35,8 @@ class MemberPulse(msgspec.Struct, frozen=True, kw_only=True):
     phase: Text
     behind: Count = 0
     """Bytes that may differ."""
+    behind_seconds: float = 0.0
+    """Of one that the record does not count: so long ago it had every write. 0: nobody knows."""
     silent: float = 0.0
     """Seconds without a word, once that is remarkable; it is not lost yet."""
     lag_bytes: Count = 0

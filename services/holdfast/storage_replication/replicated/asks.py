@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from holdfast import clock
 from holdfast.storage_replication.control import Answer, Ask
 from holdfast.storage_replication.replicated import transitions
 from holdfast.storage_replication.replicated.register import ChangeUnknown
@@ -45,11 +46,12 @@ class Asks:
     async def _answer(self, ask: Ask) -> Answer:
         agent, node = self._agent, self._agent.place.node
         before: list[VolumeRecord] = []
+        at = clock.wall_time_ago(self._lag(ask.member))
 
         def transition(record: VolumeRecord) -> VolumeRecord:
             before.append(record)
             if ask.change == "take_out":
-                return transitions.take_out(record, node, ask.epoch, ask.member)
+                return transitions.take_out(record, node, ask.epoch, ask.member, at=at)
             return transitions.take_in(
                 record,
                 node,
@@ -66,6 +68,12 @@ class Asks:
         if record != before[0]:
             self._say(record, ask)
         return Answer(ask=ask.ask, agreed=True)
+
+    def _lag(self, member: str) -> float:
+        """How long ago it had everything, in seconds, as far as its primary said."""
+        state = self._agent.paths.state
+        known = state.members.get(member) if state is not None else None
+        return max(known.lag_seconds, known.silent) if known is not None else 0.0
 
     def _say(self, record: VolumeRecord, ask: Ask) -> None:
         """With the signal about that member as its cause; there is one, or there is now."""

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from holdfast import subjects
+from holdfast import clock, subjects
 from holdfast.config.volume_check import replicated
 from holdfast.service import Runtime
 from holdfast.storage_replication.memory import Memory
 from holdfast.storage_replication.replicated.agent import Agent
+from holdfast.storage_replication.replicated.measures import measure
 from holdfast.storage_replication.replicated.place import place_of
 from holdfast.storage_replication.replicated.pulse import pulse
 from holdfast.storage_replication.replicated.register import Register
@@ -38,7 +39,8 @@ class Fleet:
         }
         for agent in self.agents.values():
             agent.changed = changed
-            self._measure(agent)
+        if rt.telemetry is not None:
+            measure(rt.telemetry, self.agents.values())
 
     async def start(self, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> None:
         """Follow the records, keep data paths running, take requests. Nothing without volumes."""
@@ -61,8 +63,9 @@ class Fleet:
 
     def pulses(self) -> list[VolumePulse]:
         """How the volumes stand."""
+        now = clock.wall_time()
         return [
-            pulse(agent.place, agent.record, agent.paths.state, agent.paths.problem)
+            pulse(agent.place, agent.record, agent.paths.state, agent.paths.problem, now)
             for agent in self.agents.values()
         ]
 
@@ -77,20 +80,3 @@ class Fleet:
                 ok=False, text=f"{self._rt.place} has no copy of a volume {request.volume}"
             )
         return await carry_out(agent, request)
-
-    def _measure(self, agent: Agent) -> None:
-        """Gauges of a primary: bytes not yet at the member that has the least of them."""
-        telemetry = self._rt.telemetry
-        if telemetry is None:
-            return
-
-        def lag() -> float:
-            state = agent.paths.state
-            return max((m.lag_bytes for m in state.members.values()), default=0) if state else 0
-
-        def behind() -> float:
-            state = agent.paths.state
-            return max((m.behind for m in state.members.values()), default=0) if state else 0
-
-        telemetry.gauge(f"holdfast.volume.{agent.volume}.lag", "By", lag)
-        telemetry.gauge(f"holdfast.volume.{agent.volume}.resync", "By", behind)

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from holdfast.clock import wall_seconds
 from holdfast.storage_replication.control import Comparison, MemberState, State
 from holdfast.storage_replication.replicated.place import Place
 from holdfast.volumes import VolumeRecord
@@ -11,9 +12,9 @@ Standing = Literal["in_sync", "following", "accepted", "behind", "none"]
 
 
 def pulse(
-    place: Place, record: VolumeRecord | None, state: State | None, problem: str
+    place: Place, record: VolumeRecord | None, state: State | None, problem: str, now: str
 ) -> VolumePulse:
-    """`problem`: why there is no data path, if there is none."""
+    """`problem`: why there is no data path, if there is none. `now`: wall time."""
     volume, node = place.volume, place.node
     served = state is not None and state.role == "primary"
     return VolumePulse(
@@ -28,7 +29,7 @@ def pulse(
         in_sync=record.in_sync if record else [],
         following=record.following if record else [],
         members=[
-            _member(name, one)
+            _member(name, one, _behind_since(record, name), now)
             for name, one in (state.members.items() if state else ())
             if record is None or name in record.members
         ],
@@ -67,12 +68,18 @@ def _unusable(record: VolumeRecord | None, node: str, state: State) -> str:
     return ""
 
 
-def _member(name: str, state: MemberState) -> MemberPulse:
+def _behind_since(record: VolumeRecord | None, name: str) -> str:
+    known = record.members.get(name) if record is not None else None
+    return known.in_step if known is not None else ""
+
+
+def _member(name: str, state: MemberState, since: str, now: str) -> MemberPulse:
     return MemberPulse(
         node=name,
         connected=state.connected,
         phase=state.phase,
         behind=state.behind,
+        behind_seconds=wall_seconds(since, now),
         silent=state.silent,
         lag_bytes=state.lag_bytes,
         lag_seconds=state.lag_seconds,

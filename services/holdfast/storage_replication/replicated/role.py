@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from holdfast import clock
 from holdfast.errors import HoldfastError
 from holdfast.events.storage import VolumeLossAccepted
 from holdfast.storage_replication.control import Demote, Promote, State
@@ -75,6 +76,7 @@ class Role:
         place = self._place
         present = await answering(place, self._register.record(self._volume))
         found: list[tuple[VolumeRecord, Promoted]] = []
+        at = clock.wall_time()
         led = (state.epoch, state.primary) == (epoch, place.node)
 
         def transition(record: VolumeRecord) -> VolumeRecord:
@@ -89,9 +91,15 @@ class Role:
                 transitions.go_on(record, place.node)
             asynchronous = place.config.mode == "async"
             own = transitions.promote(
-                record, place.node, epoch, present, place.max_lag(),
-                asynchronous=asynchronous, intact=state.intact,
-            )  # fmt: skip
+                record,
+                place.node,
+                epoch,
+                present,
+                place.max_lag(),
+                asynchronous=asynchronous,
+                intact=state.intact,
+                at=at,
+            )
             _require_known(place, own.record)
             found.append((record, own))
             return own.record

@@ -46,6 +46,7 @@ def promote(
     *,
     asynchronous: bool = False,
     intact: bool = True,
+    at: str = "",
 ) -> Promoted:
     """`node` becomes the primary at `epoch`. Raises ChangeRefused.
 
@@ -53,6 +54,7 @@ def promote(
     acknowledged without it. `max_lag`: the loss that needs no operator, in words; empty: none.
     `asynchronous`: nobody is waited for, so from now on no other is in sync. `intact`: its memory
     is; else nobody knows what a member that follows has lost of what it had.
+    `at`: wall time, up to which whoever does not count from now on had everything.
     """
     place = f"volume {record.volume}"
     if epoch < record.epoch or (epoch == record.epoch and record.primary != node):
@@ -88,7 +90,16 @@ def promote(
         loss=loss,
         accepted=None,
     )
+    left = {name for name in record.members if record.counts(name) and not new.counts(name)}
+    new = replace(new, members=_in_step(record, left, at))
     return Promoted(new, complete, record.epoch if was_primary else 0)
+
+
+def _in_step(record: VolumeRecord, names: set[str], at: str) -> dict[str, MemberRecord]:
+    return {
+        name: replace(one, in_step=at) if name in names else one
+        for name, one in record.members.items()
+    }
 
 
 def _alone(record: VolumeRecord, node: str) -> VolumeRecord:
@@ -146,11 +157,15 @@ def _loss(record: VolumeRecord, node: str, max_lag: str) -> str:
     )
 
 
-def take_out(record: VolumeRecord, node: str, epoch: int, member: str) -> VolumeRecord:
-    """The primary goes on without a member. Raises ChangeRefused."""
+def take_out(
+    record: VolumeRecord, node: str, epoch: int, member: str, *, at: str = ""
+) -> VolumeRecord:
+    """The primary goes on without a member, which had everything up to the wall time `at`. Raises
+    ChangeRefused."""
     _require_primary(record, node, epoch)
     return replace(
         record,
+        members=_in_step(record, {member} if record.counts(member) else set(), at),
         in_sync=[name for name in record.in_sync if name != member],
         following=[name for name in record.following if name != member],
     )
@@ -178,6 +193,7 @@ def take_in(
             cure=f"`holdfast volume members add {record.volume} {member}`",
         )
     without = take_out(record, node, epoch, member)
+    without = replace(without, members=_in_step(without, {member}, ""))
     if asynchronous:
         return replace(without, following=[*without.following, member])
     return replace(without, in_sync=[*without.in_sync, member])
@@ -216,7 +232,7 @@ def started(record: VolumeRecord, member: str, instance: str) -> VolumeRecord:
             cure=f"`holdfast volume members remove {record.volume} {member}`, then add it again: "
             "it gets a fresh copy",
         )
-    return replace(record, members={**record.members, member: MemberRecord(instance=instance)})
+    return replace(record, members={**record.members, member: replace(known, instance=instance)})
 
 
 def lost_files(member: str) -> str:
