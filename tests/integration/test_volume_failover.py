@@ -20,6 +20,9 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
+UNNOTICED = 1.0
+"""Seconds between two acknowledgements: the observer writes every 0.05 s, on a busy machine."""
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VolumeCluster]:
@@ -75,10 +78,17 @@ async def test_service_and_data_path_die_and_the_ledger_goes_on(cluster: VolumeC
     await cluster.in_sync()
     owner = await cluster.owner()
     before = await cluster.group()
+    path = cluster.data_path(owner)
     async with cluster.observed() as ledger:
-        old = cluster.send(owner, "storage_replication", signal.SIGKILL)
-        await cluster.restarted(owner, "storage_replication", old)
         assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20)
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            ledger.mark("the service is away")
+            old = cluster.send(owner, "storage_replication", how)
+            await cluster.restarted(owner, "storage_replication", old)
+            assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20)
+            away = ledger.mark("it is back")
+            assert away.longest_outage < UNNOTICED, away
+            assert cluster.data_path(owner) == path, "the same process serves"
         began = wall_time()
         os.kill(cluster.data_path(owner), signal.SIGKILL)
         await cluster.seen("volume_data_path_ended", since=began, node=owner)
@@ -116,6 +126,9 @@ async def test_copies_are_compared(cluster: VolumeCluster) -> None:
     assert found.data["differences"] == 0
     code, said = await cluster.command("volume", "verify", "ledger", other, "--repair")
     assert code == 0, said
+    code, said = await cluster.command("volume", "list")
+    assert code == 0, said
+    assert all(word in said for word in ("ledger", "in sync", *HOSTS)), said
 
 
 async def test_without_a_copy_in_sync_only_an_operator_promotes(cluster: VolumeCluster) -> None:

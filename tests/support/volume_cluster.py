@@ -25,10 +25,13 @@ def on_a_volume(
     mode: str = "sync",
     member_timeout: float = 1.5,
     network: str = "",
+    max_lag: str = "",
 ) -> str:
     """A cluster file whose ledger keeps its journal on a volume, with a copy on each host."""
     parts = [f'[volumes.ledger]\ndriver = "replicated"\nsize = "{size}"\nmode = "{mode}"']
     parts.append(f"member_timeout = {member_timeout}\n")
+    if max_lag:
+        parts.append(f"max_lag = {max_lag}\n")
     for node, port in zip(HOSTS, ports, strict=True):
         parts.append(
             f"[volumes.ledger.members.{node}]\n"
@@ -45,13 +48,19 @@ class VolumeCluster(RunningCluster):
     """As RunningCluster, with one more word for each host's copy."""
 
     def __init__(
-        self, folder: Path, *, size: str = "64MiB", mode: str = "sync", member_timeout: float = 1.5
+        self,
+        folder: Path,
+        *,
+        size: str = "64MiB",
+        mode: str = "sync",
+        member_timeout: float = 1.5,
+        max_lag: str = "",
     ) -> None:
         super().__init__(folder)
         config = folder / "cluster.toml"
         text = on_a_volume(
             config.read_text(), folder, free_ports(2), size=size, mode=mode,
-            member_timeout=member_timeout,
+            member_timeout=member_timeout, max_lag=max_lag,
         )  # fmt: skip
         config.write_text(text)
         self.folder = folder
