@@ -44,7 +44,7 @@ def ask(world: World, action: str, node: str, boot: str | None = None) -> Begun 
         boot=boot or world.hosts[node].boot,
         operator="ann",
         key="UKEY",
-        signature="",
+        signature="UKEY's",
     )
     world.feed(leader, FenceAsked(number, request))
     return world.answers[number]
@@ -132,7 +132,10 @@ def test_an_operators_word_is_a_proof_for_a_node_that_is_silent() -> None:
     assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
     (revoked,) = world.emitted(LeaseRevoked)
     assert (revoked.proof, "ann vouches" in revoked.proof_detail) == ("operator_word", True)
-    assert world.emitted(OperatorRequest)[-1].arguments["key"] == "UKEY"
+    asked = world.emitted(OperatorRequest)[-1]
+    assert asked.arguments["key"] == "UKEY"
+    assert asked.signature == "UKEY's"
+    assert "boot-alpha-1" in asked.signed
 
 
 @pytest.fixture

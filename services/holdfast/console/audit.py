@@ -19,11 +19,20 @@ SOUND, UNSOUND, UNREADABLE = 0, 1, 2
 MAX_SHOWN = 50
 
 
-async def verify(source: Bus | Path, console: Console, *, as_json: bool = False) -> int:
-    """Audit the stream or a file, print the verdict, return the exit code."""
+async def verify(
+    source: Bus | Path,
+    console: Console,
+    *,
+    as_json: bool = False,
+    operators: frozenset[str] | None = None,
+) -> int:
+    """Audit the stream or a file, print the verdict, return the exit code.
+
+    `operators`: see `holdfast.events.audit.Audit`.
+    """
     try:
         with _progress(console, shown=not as_json and console.is_terminal) as progress:
-            report = await audit(source, progress)
+            report = await audit(source, progress, operators)
     except record.RecordUnreadable as error:
         if as_json:
             reply = {"error": error.problem, "place": error.place, "cure": error.cure}
@@ -38,7 +47,9 @@ async def verify(source: Bus | Path, console: Console, *, as_json: bool = False)
     return SOUND if report.passed else UNSOUND
 
 
-async def audit(source: Bus | Path, progress: record.Progress) -> Report:
+async def audit(
+    source: Bus | Path, progress: record.Progress, operators: frozenset[str] | None = None
+) -> Report:
     """Read and audit the whole record. Raises RecordUnreadable."""
     whole = True
     if isinstance(source, Path):
@@ -47,7 +58,7 @@ async def audit(source: Bus | Path, progress: record.Progress) -> Report:
         span = await record.extent(source)
         whole = span.whole
         messages = record.read_stream(source, span, progress)
-    verdict = Audit(whole=whole)
+    verdict = Audit(whole=whole, operators=operators)
     async for stored in messages:
         verdict.add_raw(stored.raw, place=stored.place)
     return verdict.report()
@@ -72,6 +83,9 @@ def show(report: Report, console: Console) -> None:
     if not report.whole:
         note = "The record was full and dropped its oldest events; what is left is verified."
         console.print(Text(note, "yellow"))
+    if report.words:
+        whose = "by an operator's key" if report.operators_known else "by keys not known here"
+        console.print(f"{report.words} signed words of operators verified, {whose}")
     console.print(_verdict(report))
 
 

@@ -7,7 +7,9 @@ from rich.console import Console
 
 from holdfast.console import audit, record, why
 from holdfast.console.whereabouts import HERE, Which
+from holdfast.errors import HoldfastError
 from holdfast.events import Envelope
+from holdfast.signed_word import REGISTER, operators
 
 
 async def explain(
@@ -44,8 +46,9 @@ async def audit_verify(
     file: Path | None = None,
     which: Which = HERE,
 ) -> int:
-    """Prove the record: hashes, no gap, no fork, and a cause for every action.
+    """Prove the record: hashes, no gap, no fork, a cause for every action, and operators' words.
 
+    Their signatures are compared with `public_keys.json` in the secrets folder, if it is there.
     Exit code 0: proven, 1: something is wrong, 2: the record could not be read.
 
     Parameters
@@ -57,12 +60,20 @@ async def audit_verify(
     """
     console = Console(highlight=False)
     if file is not None:
-        return await audit.verify(file, console, as_json=json)
+        return await audit.verify(file, console, as_json=json, operators=_operators(which))
     bus = await which.connect()
     try:
-        return await audit.verify(bus, console, as_json=json)
+        return await audit.verify(bus, console, as_json=json, operators=_operators(which))
     finally:
         await bus.close()
+
+
+def _operators(which: Which) -> frozenset[str] | None:
+    """The operators' public keys; None where no cluster and no register of it is at hand."""
+    try:
+        return operators(which.find().secrets / REGISTER)
+    except HoldfastError:
+        return None
 
 
 async def _whole_record(which: Which) -> list[Envelope]:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from holdfast import clock, subjects
 from holdfast.failover_decider.inputs.codec import Snapshot, pack
@@ -80,7 +81,12 @@ class Admin:
     def _fence(self, request: FenceRequest) -> Begun | Refused:
         """An operator's word about a fence counts only with his signature."""
         try:
-            verify(request, cluster=self._rt.cluster.cluster.name, secrets=self._rt.secrets)
+            verify(
+                request,
+                cluster=self._rt.cluster.cluster.name,
+                secrets=self._rt.secrets,
+                now=datetime.now(UTC),
+            )
         except WordError as error:
             self._rt.rejects.reject(subjects.admin("decider"), "forged", str(error)[:900])
             return Refused(reason=f"{error.problem}: {error.cure}")

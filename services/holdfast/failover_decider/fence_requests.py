@@ -1,5 +1,8 @@
 """An operator's signed word about a node: rules `operator_confirm` and `operator_allow`.
 
+The event holds what was signed and the signature, so the record proves it. A word is known only to
+the leader that was told: after a change of leader it is said again, by somebody who looks again.
+
 `confirm` is a fence proof. It counts only for a boot that has been silent for a ttl, and a majority
 must take its lease away all the same: an operator who is wrong about a node that lives is refused.
 """
@@ -12,6 +15,7 @@ from holdfast.failover_decider.messages import Answer, FenceAsked
 from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.state import NodeView
 from holdfast.failover_decider.turn import Turn
+from holdfast.signed_word import text
 from holdfast.structs import replace
 from holdfast.wire import Begun, FenceRequest, LeaseExpired, OperatorWord, Refused
 
@@ -30,6 +34,8 @@ def on_fence_asked(turn: Turn, asked: FenceAsked) -> None:
             operator=request.operator,
             request=f"fence {request.action}",
             arguments={"node": request.node, "boot": request.boot, "key": request.key},
+            signed=text(request, turn.state.cluster.cluster.name),
+            signature=request.signature,
         ),
         node_entity(request.node),
     )

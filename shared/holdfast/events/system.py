@@ -61,6 +61,12 @@ class OperatorRequest(EventData, frozen=True, kw_only=True):
     operator: Annotated[str, Meta(max_length=100)]
     request: Annotated[str, Meta(max_length=100)]
     arguments: Annotated[dict[str, str], Meta(max_length=16)] = {}
+    signed: Annotated[
+        str, Meta(max_length=1000, description="the text that was signed, if the word had to be")
+    ] = ""
+    signature: Annotated[
+        str, Meta(max_length=200, description="base64, by the nkey in the arguments")
+    ] = ""
 
 
 @event("notification_sent")

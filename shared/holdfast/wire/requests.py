@@ -69,6 +69,10 @@ class FenceRequest(Message, frozen=True, kw_only=True, tag="fence"):
     operator: Annotated[str, Meta(max_length=100)]
     key: Annotated[str, Meta(max_length=100, description="the operator's public nkey")]
     signature: Annotated[str, Meta(max_length=200, description="base64")]
+    signed_at: Annotated[
+        str,
+        Meta(max_length=40, description="wall time; it counts for some minutes"),
+    ] = ""
 
 
 AdminRequest = (

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     ROOTLESS = "rootless"
     CYCLE = "cycle"
     SAME_ID = "same_id"
+    UNPROVEN_WORD = "unproven_word"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     incidents: int
     producers: list[Producer]
     findings: list[Finding]
+    words: int = 0
+    """Operators' words whose signatures fit."""
+    operators_known: bool = True
+    """Whether their keys could be compared with those of the cluster's operators."""
 
     @property
     def passed(self) -> bool:
@@ -70,6 +75,8 @@ CURES = {
     " again once it has published its spool",
     Kind.ROOTLESS: "an action without a signal or request behind it: report this as a bug",
     Kind.CYCLE: "causes cannot form a circle: some event was forged",
+    Kind.UNPROVEN_WORD: "nobody but the decider says that an operator gave this word: ask the"
+    " operator; a key that was replaced stays in public_keys.json, under a name like operator-2026",
     Kind.SAME_ID: "two different events carry one id: some event was forged",
 }
 """What an operator does about each kind."""
