@@ -74,6 +74,7 @@ class Decider:
         record, disk = world.service.record, machine.disk
         return (
             isinstance(machine.process, Replica)
+            and machine.name in record.members
             and disk is not None
             and disk.superblock.resyncing
             and disk.superblock.fallback

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.storage_replication.disk.geometry import Geometry
 from holdfast.storage_replication.disk.member import MemberDisk, create, open_member
+from holdfast.storage_replication.engine.changes import Growth
 from holdfast.storage_replication.engine.fallback import FallbackRefused, fall_back
 from holdfast.storage_replication.engine.frames import Frame
 from holdfast.storage_replication.engine.ports import Event, Ports, Settings
@@ -38,9 +39,36 @@ class Machine:
         self.ends: list[End] = []
         self.highest = 0
         """The highest epoch at which it was seen to act."""
+        self.member = True
+        """The record names it, or has just ceased to."""
+        self.growth: Growth | None = None
+        """Of its primary."""
+        self.repairing: tuple[int, int] | None = None
+        """What an operator wants overwritten after a verify, and does not need to be."""
         self.before: tuple[int, bytes] | None = None
         """The resync that is under way, and what its data was when it began."""
-        create(self.store, self.data, uuid="volume-1", member=name, size=size, geometry=GEOMETRY)
+        self._create(size)
+
+    def _create(self, size: int) -> None:
+        create(
+            self.store, self.data, uuid="volume-1", member=self.name, size=size, geometry=GEOMETRY
+        )
+
+    def expel(self) -> None:
+        """It is no member any more: its process ends."""
+        if self.name in self.world.service.record.members:
+            return
+        self.member = False
+        if self.disk is not None:
+            self.die(False)
+
+    def join(self, size: int) -> None:
+        """A new copy: its own files are made anew, its disk has what it had."""
+        self.member, self.highest, self.before = True, 0, None
+        self.store = SimStore(self.power)
+        self.enlarge(size)
+        self._create(size)
+        self.start()
 
     def later(self, delay: float, work: Callable[[], None]) -> None:
         """Unless the process dies before."""
@@ -56,7 +84,7 @@ class Machine:
         self.world.process_gone(self, power)
         self.power.life += 1
         self.power.fuse = self.power.fault = None
-        self.process = self.disk = None
+        self.process = self.disk = self.growth = self.repairing = None
         ends, self.ends = self.ends, []
         for end in ends:
             end.close()
@@ -71,7 +99,7 @@ class Machine:
     def start(self) -> None:
         """Once it is dead. It comes back in the role it had, if it lost nothing."""
         life = self.power.life
-        if self.process is not None or self.disk is not None:
+        if self.process is not None or self.disk is not None or not self.member:
             return
 
         def opened() -> None:
@@ -141,8 +169,9 @@ class Machine:
                 return
             if before is not None and before[0] == disk.superblock.resyncs:
                 self.world.count("fallback compared")
+                was = before[1][: disk.superblock.size]
                 self.world.check(
-                    bytes(self.data.memory) == before[1],
+                    self.data.memory[: len(was)] == was,
                     f"V6: {self.name} fell back, but not to its last consistent state",
                 )
             self.guard(then)

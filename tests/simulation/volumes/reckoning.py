@@ -12,6 +12,7 @@ def settle(world: World) -> None:
     world.calm, world.service.trouble, world.service.stalled_until = True, False, 0.0
     for machine in world.machines.values():
         machine.power.fuse = machine.power.fault = None
+        machine.data.bad.clear()
     deadline = world.loop.now + 60.0
     while not _settled(world):
         world.check(world.loop.now < deadline, f"does not settle: {_standing(world)}")
@@ -32,7 +33,10 @@ def _settled(world: World) -> bool:
             for peer in leader.members.peers.values()
         )
         and not world.client.open
-        and all(m.disk is not None and not m.disk.failed for m in world.machines.values())
+        and all(m.disk is not None and not m.disk.failed for m in world.members)
+        and leader.members.peers.keys() | {leader.disk.superblock.member}
+        == world.service.record.members.keys()
+        and all(m.growth is None or m.growth.ended for m in world.members)
     )
 
 
@@ -53,7 +57,11 @@ def _compare(world: World) -> None:
     world.loop.run(world.loop.now + 2.0)
     world.check(ended == [0], "the last flush is not answered")
     size = leader.size
-    datas = {name: bytes(machine.data.memory[:size]) for name, machine in world.machines.items()}
+    known = {machine.name: machine for machine in world.members}
+    for machine in known.values():
+        assert machine.disk is not None
+        world.check(machine.disk.superblock.size == size, f"{machine.name} has another size")
+    datas = {name: bytes(machine.data.memory[:size]) for name, machine in known.items()}
     first = datas[str(world.service.record.primary)]
     for name, data in datas.items():
         at = next(

@@ -7,6 +7,7 @@ from random import Random
 from holdfast.storage_replication.engine.replica import Replica
 from tests.simulation.volumes.history import Violation
 from tests.simulation.volumes.machine import Machine
+from tests.simulation.volumes.operators import operate
 from tests.simulation.volumes.reckoning import settle
 from tests.simulation.volumes.world import World
 
@@ -30,6 +31,7 @@ def run(seed: int) -> Result:
     try:
         _trouble(world, Random(f"{seed} trouble"))
         _faults(world, Random(f"{seed} faults"))
+        operate(world, Random(f"{seed} operations"), TROUBLE)
         _switches(world, Random(f"{seed} switches"))
         world.loop.run(TROUBLE)
         world.client.busy = False
@@ -56,6 +58,7 @@ def _faults(world: World, random: Random) -> None:
 
         def fail(machine: Machine = machine, count: int = count) -> None:
             if machine.disk is not None:
+                world.sound = False
                 world.count("disk error")
                 machine.power.fault = count
 

@@ -52,6 +52,34 @@ class Service:
 
         loop.at(self._ready[machine.name] - loop.now, carry_out)
 
+    def change(
+        self,
+        machine: "Machine",
+        change: Callable[[VolumeRecord], VolumeRecord],
+        then: Callable[[], None],
+    ) -> None:
+        """What an operator wants of it; perhaps nobody hears that it was done."""
+        loop, random = self.world.loop, self.world.loop.random
+        start = max(loop.now, self.stalled_until, self._ready.get(machine.name, 0.0))
+        self._ready[machine.name] = start + random.choice((0.002, 0.01, 0.2))
+
+        def write() -> None:
+            with contextlib.suppress(transitions.ChangeRefused):
+                self.record = change(self.record)
+                self.world.note(f"record: members {sorted(self.record.members)}")
+                then()
+
+        loop.at(self._ready[machine.name] - loop.now, write)
+
+    def resize(self, machine: "Machine", size: int) -> None:
+        """It has grown."""
+        epoch = machine.process_epoch()
+        self.change(
+            machine,
+            lambda record: transitions.resize(record, machine.name, epoch, size),
+            lambda: None,
+        )
+
     def fence(self, machine: "Machine", then: Callable[[], None]) -> None:
         """Write the record for who goes on: nothing that was asked for before can be done any
         more."""

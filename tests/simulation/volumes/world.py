@@ -3,7 +3,7 @@
 from collections import Counter
 from random import Random
 
-from holdfast.storage_replication.engine.ports import DiskFailed, Event, Settings
+from holdfast.storage_replication.engine.ports import Differences, DiskFailed, Event, Settings
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, Promotion, PromotionRefused
 from holdfast.storage_replication.engine.replica import Replica
@@ -13,6 +13,7 @@ from tests.simulation.volumes.disks import SECTOR, Loop
 from tests.simulation.volumes.failovers import LEASE, Decider
 from tests.simulation.volumes.history import History, Violation
 from tests.simulation.volumes.machine import Machine
+from tests.simulation.volumes.operators import verified
 from tests.simulation.volumes.service import Service
 from tests.simulation.volumes.wires import End, Wire
 
@@ -55,6 +56,8 @@ class World:
         self.reported: Counter[str] = Counter()
         """The lag of async members when their primary died, in bytes."""
         self.calm = False
+        self.sound = True
+        """No disk has failed, or has a bad sector: nothing may differ."""
         self.reports: list[Event] = []
         self.moving = False
         self.undone: set[int] = set()
@@ -77,6 +80,11 @@ class World:
         """Raises Violation."""
         if not holds:
             raise Violation(promise)
+
+    @property
+    def members(self) -> list[Machine]:
+        """That the record names."""
+        return [m for m in self.machines.values() if m.name in self.service.record.members]
 
     @property
     def leader(self) -> Primary | None:
@@ -135,7 +143,7 @@ class World:
             self.count("memory lost")
         others = {
             name: Other(record.counts(name), self.asynchronous, name in record.before)
-            for name in self.machines
+            for name in record.members
             if name != machine.name
         }
         loss = bool(record.loss)
@@ -172,6 +180,8 @@ class World:
         self.note(f"{machine.name}: {event}")
         self.count(type(event).__name__)
         self.reports.append(event)
+        if isinstance(event, Differences):
+            verified(self, machine, event)
         if isinstance(event, DiskFailed):
             # Nothing but a new start ends that.
             life = machine.power.life
@@ -190,7 +200,8 @@ class World:
         elif machine.before is None or machine.before[0] != disk.superblock.resyncs:
             # Taken when the undo log is empty: nothing was overwritten yet.
             if disk.undo is not None and not disk.undo.saved:
-                machine.before = disk.superblock.resyncs, bytes(machine.data.memory)
+                was = bytes(machine.data.memory[: disk.superblock.size])
+                machine.before = disk.superblock.resyncs, was
             else:
                 machine.before = -1, b""
 
@@ -238,8 +249,8 @@ class World:
         """What a primary says a member lacks, in bytes; 0: it is no async member of it."""
         if not isinstance(machine.process, Primary):
             return 0
-        peer = machine.process.members.peers[member]
-        return peer.lag.bytes if peer.lag is not None else 0
+        peer = machine.process.members.peers.get(member)
+        return peer.lag.bytes if peer is not None and peer.lag is not None else 0
 
     def accept(self, machine: Machine) -> int:
         """An operator accepts what it lacks: so many bytes."""
