@@ -53,17 +53,24 @@ class PlainFile:
         done(0)
 
 
+def opened(store: FolderStore) -> PlainFile:
+    """The data of a member, which is larger than any other file of it."""
+    file = store.open("data", 128 << 10)
+    assert isinstance(file, PlainFile)
+    return file
+
+
 def member(folder: Path) -> FolderStore:
     """A new member of 128 KiB; its data is in `folder/data`."""
     store = FolderStore(folder, PlainFile)
-    data = store.open("data", 128 << 10)
+    data = opened(store)
     create(store, data, uuid="u", member="a", size=128 << 10, geometry=GEOMETRY)
     return store
 
 
 def reopen(folder: Path, boot: str = "1") -> object:
     store = FolderStore(folder, PlainFile)
-    data = store.open("data", 128 << 10)
+    data = opened(store)
     return open_member(store, data, place=str(folder), boot=boot, undo_limit=1 << 20)
 
 
@@ -268,7 +275,7 @@ def test_bits_read_after_a_failed_sync_survive_a_power_loss_once_saved(seed: int
 def test_a_copy_whose_disk_failed_is_not_intact_for_the_next_process(tmp_path: Path) -> None:
     member(tmp_path)
     store = FolderStore(tmp_path, PlainFile)
-    data = store.open("data", 128 << 10)
+    data = opened(store)
     for failed in (False, True):
         disk = open_member(store, data, place="a", boot="1", undo_limit=1 << 20)
         assert disk.superblock.intact
@@ -283,7 +290,7 @@ def test_a_failure_that_cannot_be_noted_is_noted_later(
 ) -> None:
     """A file system that is full takes the superblock no more than the data."""
     store = member(tmp_path)
-    data = store.open("data", 128 << 10)
+    data = opened(store)
     disk = open_member(store, data, place="a", boot="1", undo_limit=1 << 20)
 
     def full(name: str, data: bytes) -> None:

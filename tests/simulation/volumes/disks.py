@@ -173,8 +173,9 @@ class SimFile:
         def ended() -> None:
             if boot != self._power.boot:
                 return
-            if fails:
-                self._failed = life == self._power.life
+            # A process that is killed while its sync fails tells nobody: engine/DESIGN.md.
+            if fails and life == self._power.life:
+                self._failed = True
                 self._write_back()
             else:
                 self._settle(written)

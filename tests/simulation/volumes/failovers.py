@@ -41,7 +41,9 @@ class Decider:
                     self._hand_over(undo, True, True)
                     return
                 chosen = self._choose(world.loop.now >= give_up)
-            if chosen is None:
+            if chosen is None and len(record.members) == 1 and world.leader is not None:
+                world.moving = False  # there is nobody else, and it lives
+            elif chosen is None:
                 world.loop.at(0.1, attempt)
             else:
                 self._hand_over(*chosen)

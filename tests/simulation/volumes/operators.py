@@ -122,13 +122,17 @@ def _members(world: "World", random: Random) -> None:
 
 
 def _remove(world: "World", machine: Machine, other: Machine) -> None:
-    epoch, leader = machine.process_epoch(), machine.process
+    epoch = machine.process_epoch()
+
+    def leave() -> None:
+        leader = machine.process
+        if isinstance(leader, Primary):
+            leader.members.leave(other.name)
 
     def removed() -> None:
         world.count("removed")
         world.loop.at(world.loop.random.choice((0.001, 0.3)), other.expel)
-        if isinstance(leader, Primary) and machine.process is leader:
-            machine.guard(lambda: leader.members.leave(other.name))
+        machine.guard(leave)
 
     world.service.change(
         machine,
