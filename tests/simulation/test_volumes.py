@@ -23,8 +23,11 @@ def test_no_crash_breaks_a_promise() -> None:
     # What makes the line above worth something: all of it has happened, and work was done.
     for what in ("kill", "power", "primary dies", "cut", "Frozen", "taken out", "fallback",
                  "absent and known", "DiskFailed",
-                 "FallbackLost", "memory lost", "joined", "move"):  # fmt: skip
+                 "FallbackLost", "memory lost", "joined", "move", "grown", "verify",
+                 "bad sectors", "removed"):  # fmt: skip
         assert figures[what] > SEEDS / 50, what
+    assert figures["added"] > SEEDS / 100
+    assert figures["repair"] > SEEDS / 100
     assert figures["write"] > 30 * SEEDS
 
 
