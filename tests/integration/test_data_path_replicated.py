@@ -213,7 +213,7 @@ def saturated(client: Client, size: int) -> Iterator[list[float]]:
 
 def test_a_member_gets_in_sync_over_a_link_slower_than_the_clients(tmp_path: Path) -> None:
     """They wait for room on it; else it is closed, again and again."""
-    size, dirty = 256 * MIB, 24 * MIB
+    size, dirty = 256 * MIB, 12 * MIB
     with running(Relayed(tmp_path, size, speed=24 * MIB)) as volume:
         volume.settled()
         primary, replica = volume.primary, volume.nodes["b"]
