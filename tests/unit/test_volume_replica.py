@@ -13,6 +13,8 @@ from holdfast.storage_replication.engine.peer import Phase
 from holdfast.storage_replication.engine.ports import Event, FallbackLost, MemberLost
 from holdfast.storage_replication.engine.replica import Replica
 from holdfast.storage_replication.interfaces import Done
+from tests.simulation.volumes.disks import SECTOR
+from tests.simulation.volumes.history import content
 from tests.simulation.volumes.world import SIZE, World
 from tests.support.volume_world import quiet
 
@@ -177,3 +179,31 @@ def test_a_member_whose_resync_stands_still_is_lost(monkeypatch: pytest.MonkeyPa
     world.loop.run(world.loop.now + world.settings.stall + 1.0)
     lost = [event for event in world.reports if isinstance(event, MemberLost)]
     assert [event.reason for event in lost] == ["alive, but got nothing done for 10 s"]
+
+
+def test_clients_wait_for_one_in_a_resync_no_longer_than_for_a_silent_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It answers pings and gets nothing done; nobody needs it."""
+    world, leader = quiet()
+    peer = leader.members.peers["b"]
+    world.cuts.add(frozenset({"a", "b"}))
+    world.loop.run(world.loop.now + 2.0)
+    peer.dirty.fill(False)
+    peer.dirty.set(0)
+    monkeypatch.setattr(world.machines["b"].data, "sync", lambda _done: None)
+    reconnected(world, lambda: peer.phase is Phase.RESYNCING)
+    world.reports.clear()
+    answered: list[int] = []
+    size = 4 << 10
+    issued = world.history.issue(1, 1, 64, 64 + size // SECTOR - 1)
+    for _ in range(2000):
+        leader.write(64 * SECTOR, content(1) * (size // SECTOR), False, answered.append)
+    world.loop.run(world.loop.now + 0.2)
+    assert leader.counting.flooded
+    assert 0 < len(answered) < 2000
+    world.loop.run(world.loop.now + world.settings.member_timeout + 0.2)
+    lost = [event.reason for event in world.reports if isinstance(event, MemberLost)]
+    assert lost == [f"alive, but got nothing done for {world.settings.member_timeout:g} s"]
+    assert answered == [0] * 2000
+    world.history.ended(issued, True, False)
