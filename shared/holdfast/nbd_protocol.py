@@ -131,6 +131,7 @@ _ALLOWED_ERRORS = {
 }
 _TRANSLATED = {
     errno.EDQUOT: errno.ENOSPC,
+    errno.ENOBUFS: errno.ENOMEM,
     errno.EFBIG: errno.ENOSPC,
     errno.EROFS: errno.EPERM,
     errno.EACCES: errno.EPERM,

@@ -48,9 +48,7 @@ class DataPath:
 
     def resident(self) -> int:
         """Bytes of memory that it occupies."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf(
-            "SC_PAGESIZE"
-        )
+        return resident(self.pid)
 
     def kill(self) -> None:
         """kill -9, and its end."""
@@ -69,6 +67,12 @@ class DataPath:
         assert process.stdout is not None
         process.stdout.close()
         return code
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process occupies."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from holdfast.clock import monotonic
 from holdfast.storage_replication import control
 from holdfast.storage_replication.control import (
     Ask,
@@ -43,6 +44,8 @@ class Node:
         self.port = 0
         self.state: State | None = None
         self.events: list[Happened] = []
+        self.told: list[tuple[float, State]] = []
+        """What it said of itself since it was attached, and when that arrived."""
         self.replies: dict[int, Done | Failed] = {}
         self.process: subprocess.Popen[str] | None = None
         self.lost = False
@@ -55,6 +58,12 @@ class Node:
     @property
     def alive(self) -> bool:
         return self.process is not None
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self.process is not None
+        return self.process.pid
 
     def launch(self, *arguments: str) -> None:
         """Returns when it listens and its service is connected."""
@@ -82,6 +91,7 @@ class Node:
         sock.connect(str(self.folder / control.SOCKET))
         sock.settimeout(None)
         self._socket, self.state, self.lost = sock, None, False
+        self.told = []
         threading.Thread(target=self._read, args=(sock,), daemon=True).start()
 
     def detach(self) -> None:
@@ -160,6 +170,7 @@ class Node:
         match message:
             case State():
                 self.state = message
+                self.told.append((monotonic(), message))
             case Happened():
                 self.events.append(message)
             case Ask():

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from typing import Protocol
+import ssl
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 from holdfast.storage_replication.data_path.link import LinkConnection
 from holdfast.storage_replication.data_path.link_tls import LinkTls
@@ -11,8 +13,9 @@ from holdfast.storage_replication.engine.frames import Frame, Kind
 from holdfast.storage_replication.nbd.server import CannotListen
 
 MAX_LINKS = 16
+"""Also of those that are still in their handshake of TLS."""
 HANDSHAKE = 10.0
-"""Seconds for TLS, and then until HELLO."""
+"""Seconds for TLS, and then until a HELLO was accepted."""
 
 _log = logging.getLogger("holdfast.links")
 
@@ -21,29 +24,54 @@ class Followed(Protocol):
     """What takes the frames: the node as a replica."""
 
     def from_primary(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None: ...
+    def follows(self, link: LinkConnection) -> bool: ...
     def acknowledge(self) -> None: ...
     def primary_gone(self, link: LinkConnection) -> None: ...
 
 
+@dataclass(slots=True)
+class Guest:
+    """A connection. `deadline`: until its HELLO must be accepted; None: it was."""
+
+    deadline: asyncio.TimerHandle | None
+    greeted: bool = False
+
+
+class Arrival(asyncio.Protocol):
+    """A connection before TLS: whoever it is may be nobody of ours, and takes little."""
+
+    def __init__(self, listener: "Listener", tls: ssl.SSLContext) -> None:
+        self._listener, self._tls = listener, tls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Nothing is read in the clear."""
+        made = cast("asyncio.Transport", transport)  # uvloop's has no such base
+        made.pause_reading()
+        self._listener.arrived(made, self._tls)
+
+
 class Listener:
-    """The `Ends` of up to MAX_LINKS connections that others made."""
+    """The `Ends` of up to MAX_LINKS connections that others made.
+
+    One more takes the place of the one that has waited longest to be accepted: so whoever holds
+    many, and has nothing to say, keeps no primary away.
+    """
 
     def __init__(self, node: Followed) -> None:
         self._node = node
-        self._silent: dict[LinkConnection, asyncio.TimerHandle | None] = {}
-        """Every connection, with its deadline for HELLO."""
+        self._guests: dict[LinkConnection, Guest] = {}
+        self._arriving: dict[asyncio.Task[None], asyncio.Transport] = {}
         self._server: asyncio.Server
 
     async def listen(self, host: str, port: int, tls: LinkTls | None) -> int:
         """The port. Raises CannotListen."""
+
+        def made() -> asyncio.BaseProtocol:
+            return LinkConnection(self) if tls is None else Arrival(self, tls.accepting)
+
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: LinkConnection(self),
-                host,
-                port,
-                reuse_address=True,
-                ssl=tls.accepting if tls else None,
-                ssl_handshake_timeout=HANDSHAKE if tls else None,
+                made, host, port, reuse_address=True
             )
         except OSError as error:
             raise CannotListen(
@@ -56,29 +84,68 @@ class Listener:
     def close(self) -> None:
         """Take nobody new, and part with everybody."""
         self._server.close()
-        for link in list(self._silent):
+        for transport in self._arriving.values():
+            transport.abort()
+        for link in list(self._guests):
             link.close()
+
+    def arrived(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
+        """It has to show who it is."""
+        if len(self._arriving) >= MAX_LINKS:
+            _log.warning("of %d handshakes the oldest is given up", len(self._arriving))
+            task, oldest = next(iter(self._arriving.items()))
+            del self._arriving[task]
+            oldest.abort()
+        task = asyncio.get_running_loop().create_task(self._start_tls(transport, tls))
+        self._arriving[task] = transport
+        task.add_done_callback(lambda done: self._arriving.pop(done, None))
+
+    async def _start_tls(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
+        if transport.is_closing():  # given up before its turn came
+            return
+        link = LinkConnection(self)
+        try:
+            upgraded = await asyncio.get_running_loop().start_tls(
+                transport, link, tls, server_side=True, ssl_handshake_timeout=HANDSHAKE
+            )
+        except (OSError, TimeoutError) as error:
+            _log.info("TLS with who may be a member failed: %s", error)
+            transport.abort()
+            return
+        # Without a socket it was given up meanwhile.
+        if upgraded is not None and upgraded.get_extra_info("socket") is not None:
+            link.connection_made(upgraded)
 
     def up(self, link: LinkConnection) -> None:
-        """Part with it if it is one too many, or says nothing."""
-        if len(self._silent) >= MAX_LINKS:
-            _log.warning("a connection was refused: there are %d", len(self._silent))
-            link.close()
-            return
+        """Part with it, or with another one, if it is one too many."""
+        if len(self._guests) >= MAX_LINKS:
+            waits = (one for one, guest in self._guests.items() if guest.deadline is not None)
+            parting = next(waits, link)
+            _log.warning("there are %d connections: one that waits is closed", len(self._guests))
+            parting.close()
+            if parting is link:
+                return
+            self._forget(parting)
         loop = asyncio.get_running_loop()
-        self._silent[link] = loop.call_later(HANDSHAKE, link.close)
+        self._guests[link] = Guest(loop.call_later(HANDSHAKE, link.close))
 
     def frame(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None:
-        """Whoever says HELLO as a primary has to be that place."""
-        if frame.kind is Kind.HELLO:
-            hello, name = accepting.parse(payload), link.certified
-            if name is not None and (hello is None or hello.primary != name):
-                _log.error("%r says that it is %s: refused", name, hello and hello.primary)
-                link.close()
-                return
-            self._cancel(link)
-            self._silent[link] = None
-        self._node.from_primary(link, frame, payload)
+        """Whoever says HELLO as a primary has to be that place, and says it once."""
+        if frame.kind is not Kind.HELLO:
+            self._node.from_primary(link, frame, payload)
+            return
+        hello, name, guest = accepting.parse(payload), link.certified, self._guests[link]
+        if name is not None and (hello is None or hello.primary != name):
+            _log.error("%r says that it is %s: refused", name, hello and hello.primary)
+            link.close()
+        elif guest.greeted:
+            link.close()
+        else:
+            guest.greeted = True
+            self._node.from_primary(link, frame, payload)
+            if guest.deadline is not None and self._node.follows(link):
+                guest.deadline.cancel()
+                guest.deadline = None
 
     def batch_over(self, link: LinkConnection) -> None:
         """Tell what was applied."""
@@ -86,11 +153,10 @@ class Listener:
 
     def down(self, link: LinkConnection) -> None:
         """It counts no more."""
-        self._cancel(link)
-        self._silent.pop(link, None)
+        self._forget(link)
         self._node.primary_gone(link)
 
-    def _cancel(self, link: LinkConnection) -> None:
-        timer = self._silent.get(link)
-        if timer is not None:
-            timer.cancel()
+    def _forget(self, link: LinkConnection) -> None:
+        guest = self._guests.pop(link, None)
+        if guest is not None and guest.deadline is not None:
+            guest.deadline.cancel()

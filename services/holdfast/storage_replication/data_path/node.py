@@ -216,6 +216,10 @@ class Node:
         elif frame.kind is not Kind.HELLO or self.role is None:
             link.close()
 
+    def follows(self, link: LinkConnection) -> bool:
+        """Whether that is the connection of its primary."""
+        return isinstance(self.role, Replica) and self.role.follows(link)
+
     def _rival(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None:
         reason = accepting.refusal(self.disk, frame.epoch, accepting.parse(payload))
         if reason:

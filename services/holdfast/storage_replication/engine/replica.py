@@ -51,6 +51,10 @@ class Replica:
         """Whom it is connected to; empty: nobody."""
         return self.disk.superblock.primary if self._link is not None else ""
 
+    def follows(self, link: Link) -> bool:
+        """Whether that is the connection of its primary."""
+        return link is self._link
+
     def frame_received(self, link: Link, frame: Frame, payload: memoryview) -> None:
         """In the order of arrival; `acknowledge` comes after each batch.
 

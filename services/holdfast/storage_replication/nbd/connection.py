@@ -184,6 +184,9 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _start_tls(self) -> None:
         assert self._tls is not None
+        if self._transport.is_closing():  # cut off before its turn came
+            self._over()
+            return
         try:
             upgraded = await self._loop.start_tls(
                 self._transport,
