@@ -6,20 +6,18 @@ drawn from its seed: `make volumes RUNS=100 SEED=1`. Without network namespaces,
 the network between members is loopback and stays whole; the summary says so.
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from holdfast.config.model import Node
-from holdfast.console.certificates import issue_missing
 from tests.support import linearizable
-from tests.support.lab import Lab, missing
-from tests.support.replicated import Volume, running
+from tests.support.lab import missing
+from tests.support.replicated import Volume
 from tests.volumes.faults import Faults
+from tests.volumes.members import members
 from tests.volumes.partitions import Partitions
 from tests.volumes.registers import Clients
 
@@ -36,27 +34,13 @@ def no_lab() -> str:
     return missing()
 
 
-@contextlib.contextmanager
-def _members(folder: Path, names: tuple[str, ...], networked: bool) -> Iterator[Volume]:
-    """A volume, in namespaces of its members if they can be made."""
-    if not networked:
-        with running(Volume(folder, names)) as volume:
-            yield volume
-        return
-    with Lab.make(names) as lab:
-        places = {name: Node(address=lab.address(name)) for name in names}
-        issue_missing(places, [], folder / "secrets", {})
-        with running(Volume(folder, names, secrets=folder / "secrets", lab=lab)) as volume:
-            yield volume
-
-
 @pytest.mark.parametrize("seed", range(SEED, SEED + RUNS))
 def test_every_block_is_a_register(
     tmp_path: Path, seed: int, no_lab: str, record_property: Callable[[str, object], None]
 ) -> None:
     random = Random(f"{seed} faults")
     names = random.choice((("a", "b"), ("a", "b", "c")))
-    with _members(tmp_path, names, not no_lab) as volume:
+    with members(tmp_path, names, not no_lab) as volume:
         clients = Clients(volume, seed)
         trouble = _trouble(volume, clients, random)
         try:

@@ -1,0 +1,88 @@
+"""What operators are told while it happens: how far a member lags, and when it will be done."""
+
+import itertools
+import signal
+from pathlib import Path
+
+import pytest
+
+from holdfast.clock import monotonic
+from holdfast.storage_replication.control import Bounds, MemberState, State
+from tests.support.replicated import MIB, Volume, running
+
+pytestmark = pytest.mark.volumes
+EACH = 1.5
+"""Seconds between two words: one, a tenth until the next tick, and what a busy machine adds."""
+BLOCK = 64 << 10
+
+
+def test_the_lag_is_told_each_second(tmp_path: Path) -> None:
+    bounds = Bounds(member_timeout=60.0)
+    with running(Volume(tmp_path, asynchronous=("b",), bounds=bounds)) as volume:
+        volume.settled()
+        primary, replica = volume.primary, volume.nodes["b"]
+        replica.send_signal(signal.SIGSTOP)
+        began, since = monotonic(), len(primary.told)
+        with volume.client() as client:
+            number = 0
+            while monotonic() < began + 6.0:
+                assert client.write(number % 256 * BLOCK, bytes(BLOCK)) == 0
+                number += 1
+        ended = monotonic()
+        told = primary.told[since:]
+        replica.send_signal(signal.SIGCONT)
+        times = [began, *(at for at, _ in told), ended]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert max(gaps) <= EACH, gaps
+        lags = [state.members["b"] for _, state in told]
+        behind = [lag for lag in lags if lag.lag_bytes]
+        assert len(behind) >= 4
+        for earlier, later in itertools.pairwise(behind):
+            # The same oldest write: its age says when this was said, by the primary's own clock.
+            assert 0 < later.lag_seconds - earlier.lag_seconds <= EACH
+            assert later.lag_bytes >= earlier.lag_bytes
+        assert behind[-1].lag_bytes <= number * BLOCK
+        assert behind[-1].lag_seconds <= ended - began
+        volume.settled()
+        volume.same()
+
+
+def test_when_a_resync_ends_is_told_early(tmp_path: Path) -> None:
+    """Within a factor of two after its first third, and about right afterwards."""
+    size = 1024 * MIB
+    with running(Volume(tmp_path, size=size)) as volume:
+        volume.settled()
+        replica = volume.nodes["b"]
+        replica.end()
+        volume.until(lambda: volume.record.in_sync == {"a"}, "it is lost")
+        with volume.client() as client:
+            for offset in range(0, size, MIB):
+                assert client.write(offset, b"changed") == 0
+                for chunk in range(BLOCK, MIB, BLOCK):
+                    client.send_write(offset + chunk, b"changed")
+                for _ in range(BLOCK, MIB, BLOCK):
+                    assert client.reply() == 0
+        volume.restart("b")
+        volume.settled()
+        over = next(at for at, one in volume.primary.told[::-1] if not _done(one))
+        estimates = [
+            (at, share, member.resync.eta)
+            for at, state in volume.primary.told
+            if (member := _member(state)) is not None
+            and member.resync is not None
+            and member.resync.eta
+            and 1 / 3 <= (share := member.resync.done / member.resync.total) <= 0.8
+        ]
+        assert estimates, "it was too quick to be told of"
+        for at, share, eta in estimates:
+            ratio = eta / (over - at) if over > at else 1.0
+            assert 0.5 <= ratio <= 2.0, f"at {share:.0%}: {eta:.1f} s, it were {over - at:.1f}"
+
+
+def _member(state: State) -> MemberState | None:
+    return state.members.get("b")
+
+
+def _done(state: State) -> bool:
+    member = _member(state)
+    return member is not None and member.phase == "streaming"
