@@ -48,8 +48,15 @@ class Volume:
         bounds: Bounds | None = None,
         secrets: Path | None = None,
         lab: Lab | None = None,
+        tcp: bool = False,
+        fresh: bool = False,
     ) -> None:
-        """In a lab each member has its network namespace, and `secrets` are needed."""
+        """In a lab each member has its network namespace, and `secrets` are needed.
+
+        `tcp`: NBD clients find the primary on loopback, too. `fresh`: all members count from the
+        start, for they hold the same nothing.
+        """
+        self.tcp, self.fresh = tcp, fresh
         self.folder, self.size, self.secrets, self.lab = folder, size, secrets, lab
         self.bounds = bounds or Bounds()
         self.asynchronous = set(asynchronous)
@@ -69,7 +76,8 @@ class Volume:
 
     def arguments(self, name: str) -> tuple[str, ...]:
         """More, for a member's data path."""
-        return () if self.secrets is None else ("--secrets", str(self.secrets / name))
+        secrets = () if self.secrets is None else ("--secrets", str(self.secrets / name))
+        return (*secrets, *(("--tcp", "127.0.0.1:0") if self.tcp else ()))
 
     def id(self) -> int:
         """For an order."""
@@ -80,7 +88,7 @@ class Volume:
         for node in self.nodes.values():
             node.launch()
         self._renewer.start()
-        self.record.in_sync = {primary}
+        self.record.in_sync = set(self.nodes) if self.fresh else {primary}
         self.promote(primary)
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import signal
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -11,9 +12,10 @@ from holdfast.storage_replication.control import Bounds, MemberState, State
 from tests.support.replicated import MIB, Volume, running
 
 pytestmark = pytest.mark.volumes
-EACH = 1.5
-"""Seconds between two words: one, a tenth until the next tick, and what a busy machine adds."""
+EACH, AT_MOST = 1.2, 2.0
+"""Seconds between two words: one, and a tenth until the next tick; and on a busy machine."""
 BLOCK = 64 << 10
+SMALL = 512
 
 
 def test_the_lag_is_told_each_second(tmp_path: Path) -> None:
@@ -26,22 +28,23 @@ def test_the_lag_is_told_each_second(tmp_path: Path) -> None:
         with volume.client() as client:
             number = 0
             while monotonic() < began + 6.0:
-                assert client.write(number % 256 * BLOCK, bytes(BLOCK)) == 0
+                assert client.write(number % 256 * BLOCK, bytes(SMALL)) == 0
                 number += 1
         ended = monotonic()
         told = primary.told[since:]
         replica.send_signal(signal.SIGCONT)
         times = [began, *(at for at, _ in told), ended]
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-        assert max(gaps) <= EACH, gaps
+        assert median(gaps) <= EACH, gaps
+        assert max(gaps) <= AT_MOST, gaps
         lags = [state.members["b"] for _, state in told]
         behind = [lag for lag in lags if lag.lag_bytes]
         assert len(behind) >= 4
         for earlier, later in itertools.pairwise(behind):
             # The same oldest write: its age says when this was said, by the primary's own clock.
-            assert 0 < later.lag_seconds - earlier.lag_seconds <= EACH
+            assert 0 < later.lag_seconds - earlier.lag_seconds <= AT_MOST
             assert later.lag_bytes >= earlier.lag_bytes
-        assert behind[-1].lag_bytes <= number * BLOCK
+        assert behind[-1].lag_bytes <= number * SMALL
         assert behind[-1].lag_seconds <= ended - began
         volume.settled()
         volume.same()
@@ -49,7 +52,7 @@ def test_the_lag_is_told_each_second(tmp_path: Path) -> None:
 
 def test_when_a_resync_ends_is_told_early(tmp_path: Path) -> None:
     """Within a factor of two after its first third, and about right afterwards."""
-    size = 1024 * MIB
+    size = 512 * MIB
     with running(Volume(tmp_path, size=size)) as volume:
         volume.settled()
         replica = volume.nodes["b"]
@@ -62,12 +65,14 @@ def test_when_a_resync_ends_is_told_early(tmp_path: Path) -> None:
                     client.send_write(offset + chunk, b"changed")
                 for _ in range(BLOCK, MIB, BLOCK):
                     assert client.reply() == 0
+        since = len(volume.primary.told)
         volume.restart("b")
         volume.settled()
-        over = next(at for at, one in volume.primary.told[::-1] if not _done(one))
+        told = volume.primary.told[since:]
+        over = max(at for at, one in told if not _done(one))
         estimates = [
             (at, share, member.resync.eta)
-            for at, state in volume.primary.told
+            for at, state in told
             if (member := _member(state)) is not None
             and member.resync is not None
             and member.resync.eta
