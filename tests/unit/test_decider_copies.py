@@ -123,7 +123,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(
 
 def test_an_async_loss_is_said_in_bytes_and_seconds_and_needs_max_lag_or_a_word() -> None:
     follower = copy("following", in_sync=["alpha"])
-    lag = {"lag_bytes": 81920, "lag_seconds": 0.8}
+    lag: dict[str, Any] = {"lag_bytes": 81920, "lag_seconds": 0.8}
     made = state(cluster(mode="async"), primary(**lag), follower)
     refused = choose(made, "g", NOW, ["b"])
     assert refused.target is None
