@@ -17,6 +17,7 @@ from holdfast.storage_replication.disk.files import FolderStore
 from holdfast.storage_replication.disk.geometry import Geometry
 from holdfast.storage_replication.disk.member import create, open_member
 from holdfast.storage_replication.disk.undo import UndoLog
+from holdfast.storage_replication.engine.fallback import fall_back
 from tests.simulation.volumes.disks import Loop, Power, SimFile
 
 GEOMETRY = Geometry(extent=32 << 10, chunk=8 << 10, block=1 << 10)
@@ -304,3 +305,26 @@ def test_a_failure_that_cannot_be_noted_is_noted_later(
     assert not disk.superblock.intact
     again = open_member(store, data, place="a", boot="1", undo_limit=1 << 20)
     assert not again.superblock.intact
+
+
+def test_going_back_that_cannot_be_noted_is_a_failure_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = member(tmp_path)
+    disk = open_member(store, opened(store), place="a", boot="1", undo_limit=1 << 20)
+    disk.change(resyncing=True, fallback=True)
+    disk.open_undo()
+
+    def full(name: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    ended: list[int] = []
+    synced: list[Callable[[int], None]] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(disk.file, "sync", synced.append)
+        fall_back(disk, ended.append)
+        patched.setattr(store, "replace", full)
+        synced.pop()(0)
+    assert ended == [errno.ENOSPC]
+    assert disk.failed == errno.ENOSPC
+    assert disk.superblock.resyncing, "it is repeated"

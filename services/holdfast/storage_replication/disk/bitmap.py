@@ -84,7 +84,7 @@ class Bitmap:
 
     def set_range(self, first: int, last: int) -> None:
         """Set `first..last`, both included."""
-        if last - first >= _MANY:
+        if last - first + 1 >= _MANY:
             start, end = -(-first // 8), (last + 1) // 8
             self._bits[start:end] = b"\xff" * (end - start)
             self._unsaved.update(range(first // BITS_PER_PAGE, last // BITS_PER_PAGE + 1))

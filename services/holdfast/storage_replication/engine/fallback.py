@@ -45,11 +45,14 @@ def fall_back(disk: MemberDisk, done: Done) -> None:
             synced(error.errno or 5)
 
     def synced(error: int) -> None:
+        try:
+            if not error:
+                disk.change(resyncing=False, fallback=False)
+                disk.drop_undo()
+        except OSError as failed:
+            error = failed.errno or 5
         if error:
             disk.fail(error)
-        else:
-            disk.change(resyncing=False, fallback=False)
-            disk.drop_undo()
         done(error)
 
     disk.activity.unsettle()
