@@ -27,13 +27,15 @@ PER_500_SEEDS = {
     "write in doubt": 8,
     "write overtaken": 30,
     "fence device works": 400,
-    "fence device hangs": 10,
-    "fence device fails": 20,
+    "fence device hangs": 4,
+    "fence device fails": 12,
     "fence device says on": 8,
     "fence device slow": 4,
+    "fence device stays on": 12,
+    "fence order overtaken": 50,
     "fence run: off": 60,
     "fence run: on": 300,
-    "fence run: failed": 25,
+    "fence run: failed": 15,
     "stop hangs": 25,
     "stop fails": 10,
     "leader elected": 600,
@@ -43,6 +45,10 @@ PER_500_SEEDS = {
     "decided: owner_silent_past_ttl": 50,
     "decided: owner_stopped_it": 100,
     "decided: owner_rebooted": 12,
+    "decided: reboot_unconfirmed": 4,
+    "silent after a failed stop": 7,
+    "a host stays off": 40,
+    "a host stays without hands": 25,
     "decided: failed_at_owner": 40,
     "completed: failover": 40,
     "completed: relocate": 30,
@@ -79,7 +85,7 @@ def play_quarter(number: int) -> None:
     assert figures.faults.total() > 5 * figures.seeds
     # Policies may contradict each other; then a refusal with the reason is the right rest.
     # So it is, where a host stays off, or a stop failed with the lease alone.
-    assert figures.outcomes["active"] > 0.8 * figures.outcomes.total()
+    assert figures.outcomes["active"] > 0.85 * figures.outcomes.total()
     rare = {
         name: f"{figures.seen[name]} instead of {least * share:.0f}"
         for name, least in PER_500_SEEDS.items()
