@@ -159,6 +159,8 @@ class Orders:
         node.reach(order.members)
         for name, member in order.members.items():
             if name not in peers:
+                if node.role is not primary:  # while the one before was waited for
+                    raise self._not_now("it has another role by now", "look again")
                 await self._add(primary, name, member)
 
     async def _add(self, primary: Primary, name: str, member: Member) -> None:
