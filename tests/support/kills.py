@@ -55,7 +55,7 @@ RECOVERY_STEPS = {
     "resource_started": event("resource_started", resource="web"),
     "recovery_succeeded": event("recovery_succeeded", resource="web"),
 }
-RECOVERY_VICTIMS = ["monitor", "recovery"]
+RECOVERY_VICTIMS = ["monitor", "recovery", "failover_decider", "nats-server"]
 
 
 async def fail_over(cluster: RunningCluster, step: str, where: str, victim: str) -> None:
@@ -119,12 +119,51 @@ def assert_one_owner_at_a_time(cluster: RunningCluster) -> None:
         if seen.name == "resource_started":
             epoch, node = seen.data["epoch"], seen.data["node"]
             assert started.setdefault(epoch, node) == node, f"epoch {epoch} on two nodes"
-    assert not (twice := _done_twice(cluster)), twice
+    twice = [*_started_twice(cluster), *_stopped_twice(cluster), *_fenced_twice(cluster)]
+    assert not twice, twice
     for log in cluster.local.run_dir.glob("*/recovery/log/*.log"):
         assert "another ledger holds" not in log.read_text(), f"two ledgers at once: {log}"
 
 
-def _done_twice(cluster: RunningCluster) -> list[str]:
+def _stopped_twice(cluster: RunningCluster) -> list[str]:
+    """Stops of a resource by one run of recovery, with no start of it in between.
+
+    A later run may stop again what the one before did not live to report.
+    """
+    stopped: set[tuple[str, str]] = set()
+    twice: list[str] = []
+    for seen in cluster.follower.seen:
+        by, name = seen.service, seen.data.get("resource", "")
+        if seen.name == "service_started":
+            stopped = {key for key in stopped if key[0] != by}
+        elif seen.name in ("resource_started", "recovery_started"):
+            stopped.discard((by, name))
+        elif seen.name == "resource_stopped":
+            if (by, name) in stopped:
+                twice.append(f"{name} stopped by {by} at epoch {seen.data['epoch']}")
+            stopped.add((by, name))
+    return twice
+
+
+def _fenced_twice(cluster: RunningCluster) -> list[str]:
+    """Orders to switch a boot off by a run of a decider that has seen it off.
+
+    Another leader may order it again: what the one before saw is gone with it.
+    """
+    off: set[tuple[str, str]] = set()
+    twice: list[str] = []
+    for seen in cluster.follower.seen:
+        key = (seen.service, str(seen.data.get("boot", "")))
+        if seen.name == "service_started":
+            off = {one for one in off if one[0] != seen.service}
+        elif seen.name == "fence_finished" and seen.data["outcome"] == "off":
+            off.add(key)
+        elif seen.name == "fence_started" and seen.data["action"] == "off" and key in off:
+            twice.append(f"{seen.data['node']} switched off by {seen.service}")
+    return twice
+
+
+def _started_twice(cluster: RunningCluster) -> list[str]:
     """Starts of a resource at an epoch beyond the first that nothing had undone before."""
     starts: Counter[tuple[int, str]] = Counter()
     for seen in cluster.follower.seen:

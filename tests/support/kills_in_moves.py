@@ -45,6 +45,8 @@ HANDS = ("monitor", "recovery", "storage_replication", "nats-server")
 LEADER = [("witness", "failover_decider"), ("witness", "nats-server")]
 SOURCE = [("source", service) for service in HANDS]
 TARGET = [("target", service) for service in HANDS]
+LEADING = [("leading source", "failover_decider"), ("leading target", "failover_decider")]
+"""The leader is a host of the move, and its decider is killed."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Move:
     """Sets it off, given the target; returns when whoever asked for it has been answered."""
     last: str
     """The event with which it ends well."""
+    unstored: frozenset[str] = frozenset()
+    """Steps at which the leader may not have stored yet that there is a move."""
 
     def cases(self) -> Iterator[tuple[str, str, str]]:
         """Every step with every victim."""
@@ -70,8 +74,10 @@ async def killed_in(move: Move, cluster: RunningCluster, case: tuple[str, str, s
     step, where, victim = case
     source = await cluster.owner()
     target = next(host for host in HOSTS if host != source)
-    place = {"source": source, "target": target}.get(where, where)
-    await cluster.lead_from("witness")
+    leads = where.startswith("leading ")
+    place = where.removeprefix("leading ")
+    place = {"source": source, "target": target}.get(place, place)
+    await cluster.lead_from(place if leads else "witness")
     before = (await cluster.group()).epoch
     async with cluster.observed() as ledger:
         assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, ANSWERS_WITHIN)
@@ -85,7 +91,7 @@ async def killed_in(move: Move, cluster: RunningCluster, case: tuple[str, str, s
         finally:
             await asking
         await cluster.restarted(place, victim, pid)
-        if victim != "failover_decider":  # what that one had not stored yet is gone with it
+        if victim != "failover_decider" or step not in move.unstored:
             await cluster.seen(move.last, "move_failed", since=began, timeout=MOVED_WITHIN)
         await _runs_again(cluster)
         assert await asyncio.to_thread(ledger.wait_acknowledged, WRITES, ANSWERS_WITHIN)
@@ -132,10 +138,16 @@ def _at_rest(*phases: str) -> Callable[[StatusReply], bool]:
     return rests
 
 
+# An operator asks once, and is not asked for by anybody else; a group that failed stays failed.
+ONLY_ASKED = frozenset({"operator_request", "decision_made"})
 SWITCHOVER = Move(
-    {**ASKED, **STOPPING, **STARTING}, [*SOURCE, *TARGET, *LEADER], _switchover, "move_completed"
+    {**ASKED, **STOPPING, **STARTING},
+    [*SOURCE, *TARGET, *LEADER, *LEADING],
+    _switchover,
+    "move_completed",
+    ONLY_ASKED,
 )
-STOP = Move({**ASKED, **STOPPING}, [*SOURCE, *LEADER], _stop, "group_held")
+STOP = Move({**ASKED, **STOPPING}, [*SOURCE, *LEADER, *LEADING], _stop, "group_held", ONLY_ASKED)
 START = Move(STARTING, [*TARGET, *LEADER], _start_there, "move_completed")
 FOUND_STOPPED = {step: seen for step, seen in STOPPING.items() if step != "resource_stopped"}
 RELOCATION = Move(
