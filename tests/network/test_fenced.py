@@ -87,9 +87,28 @@ async def test_isolated_jetstream_leader_moves_nothing(fenced: NetworkCluster) -
     await fenced.lead_from(owner)
     other = next(host for host in fenced.urls if host != owner)
     await eventually(partial(streams_led_by, fenced, other), f"every stream is led by {other}")
-    async with scenario(fenced, "JetStream leader isolated", expect=0) as scene:
+    async with scenario(fenced, "JetStream leader isolated, owns nothing", expect=0) as scene:
         fenced.lab.isolate(scene.other)
         await scene.last(PAST_TTL)
+
+
+@pytest.mark.parametrize("leads", ["decider", "JetStream", "decider and JetStream"])
+async def test_isolated_owner_that_also_leads_is_fenced_and_its_group_moves(
+    fenced: NetworkCluster, leads: str
+) -> None:
+    """The survivors first have to find a leader, and the streams another one, and then act."""
+    async with scenario(fenced, f"{leads} leader isolated, the owner", expect=1) as scene:
+        await fenced.lead_from(scene.owner if "decider" in leads else WITNESS)
+        if "JetStream" in leads:
+            await eventually(partial(streams_led_by, fenced, scene.owner), "it leads every stream")
+        else:
+            await fenced.keep_streams_off(scene.owner)
+        scene.fault()  # only now: whoever owns a group does not lead streams for long
+        fenced.lab.isolate(scene.owner)
+        await scene.moved()
+        revoked = await fenced.seen("lease_revoked", since=scene.began, node=scene.owner)
+    assert revoked.data["proof"] == "fenced_off"
+    assert revoked.service != f"{scene.owner}/failover_decider", "it speaks for nobody any more"
 
 
 async def test_lost_witness_moves_nothing(fenced: NetworkCluster) -> None:
