@@ -7,7 +7,7 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -50,11 +50,12 @@ class Volume:
         lab: Lab | None = None,
         tcp: bool = False,
         fresh: bool = False,
+        devices: Mapping[str, Path] | None = None,
     ) -> None:
         """In a lab each member has its network namespace, and `secrets` are needed.
 
         `tcp`: NBD clients find the primary on loopback, too. `fresh`: all members count from the
-        start, for they hold the same nothing.
+        start, for they hold the same nothing. `devices`: what members are on instead of files.
         """
         self.tcp, self.fresh = tcp, fresh
         self.folder, self.size, self.secrets, self.lab = folder, size, secrets, lab
@@ -71,6 +72,8 @@ class Volume:
         """Until when each was told that its lease lasts."""
         self._ids = itertools.count(1)
         self.nodes = {name: Node(self, name) for name in names}
+        for name, device in (devices or {}).items():
+            self.nodes[name].file = device
         self._stop = threading.Event()
         self._renewer = threading.Thread(target=self._renew, daemon=True)
 

@@ -6,13 +6,28 @@ from pathlib import Path
 import pytest
 
 from tests.support.data_path import DataPath, running
+from tests.support.replicated import running as all_running
+from tests.volumes.served import Primary
 
 SIZE = 512 * 1024 * 1024
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[DataPath]:
-    """A fresh sparse volume of SIZE bytes at a unix socket and, without TLS, on loopback."""
+@pytest.fixture(params=["plain", "replicated"])
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DataPath]:
+    """A fresh sparse volume of SIZE bytes at a unix socket and, without TLS, on loopback.
+
+    Without replicas, or with one, which must be the same byte for byte at the end.
+    """
+    if request.param == "replicated":
+        primary = Primary(tmp_path, size=SIZE)
+        with all_running(primary.volume):
+            primary.serve()
+            yield primary
+            primary.volume.settled()
+            primary.volume.same()
+            for node in primary.volume.nodes.values():
+                assert "Traceback" not in node.log.read_text()
+        return
     path = DataPath(tmp_path, size=SIZE)
     with running(path, "--tcp", "127.0.0.1:0"):
         yield path

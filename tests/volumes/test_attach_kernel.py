@@ -1,12 +1,13 @@
 """A volume as a block device of a kernel with nbd: a user-mode Linux."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.volumes.tools import absent, need
 
 pytestmark = [pytest.mark.volumes, pytest.mark.timeout(300)]
 INSIDE = "tests.volumes.attach_in_uml"
@@ -15,9 +16,10 @@ WITHIN = 200.0
 
 
 def test_a_device_of_the_kernel(tmp_path: Path) -> None:
+    need("linux.uml", "nbd-client")
     module = next(MODULES.glob("*/kernel/drivers/block/nbd.ko"), None)
-    if module is None or not all(map(shutil.which, ("linux.uml", "nbd-client"))):
-        pytest.skip("not installed: user-mode-linux, nbd-client")
+    if module is None:
+        absent(f"no nbd module in {MODULES} (Debian: user-mode-linux)")
     init = tmp_path / "init"
     init.write_text(
         "#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"

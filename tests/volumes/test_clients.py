@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.data_path import DataPath
 from tests.volumes.conftest import SIZE
-from tests.volumes.tools import DEADLINE, need, qemu_io, run
+from tests.volumes.tools import DEADLINE, absent, need, qemu_io, run
 
 pytestmark = [pytest.mark.volumes, pytest.mark.timeout(300)]
 MIB = 1024 * 1024
@@ -155,7 +155,7 @@ def test_nbdkit_as_a_client(served: DataPath, tmp_path: Path) -> None:
 def test_fio_verifies_what_it_wrote(served: DataPath, job: str) -> None:
     need("fio")
     if "nbd" not in run("fio", "--enghelp"):
-        pytest.skip("this fio has no nbd engine")
+        absent("this fio has no nbd engine")
     verify = ["--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--verify_backlog=512"]
     said = run("fio", "--name=v", "--ioengine=nbd", f"--uri={served.uri}", *job.split(), *verify)
     assert "err= 0" in said
