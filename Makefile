@@ -54,8 +54,8 @@ network-soak: $(STAMP)
 
 # A data path under ordinary NBD clients, file systems and a guest: those whose packages are here
 # (nbdkit libnbd-bin qemu-utils qemu-system-x86 fio e2fsprogs xfsprogs fuse3; root for the mounts).
-# Members under random faults are RUNS runs from SEED on, some twelve seconds each; root, iproute2 and
-# nftables for those of the network.
+# Members under random faults are RUNS runs from SEED on, some twelve seconds each, and a third as many
+# with async members; root, iproute2 and nftables for those of the network.
 volumes: RUNS = 10
 volumes: $(STAMP)
 	VOLUME_RUNS=$(RUNS) VOLUME_SEED=$(SEED) $(BIN)/pytest -m volumes tests/volumes
