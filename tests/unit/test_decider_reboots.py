@@ -12,6 +12,7 @@ from holdfast.events.ownership import (
     OwnershipChanged,
 )
 from holdfast.failover_decider.messages import FenceAsked, PulseHeard, RecordSeen
+from holdfast.failover_decider.reboots import HANDS_START
 from holdfast.ownership import Intent, OwnershipRecord, Phase
 from holdfast.wire import Begun, FenceRequest, GroupReport, HandsPulse, WatchdogReport
 from tests.support.decider_world import TIMING, World, cluster
@@ -89,6 +90,8 @@ def test_a_new_boot_that_proves_nothing_says_so_until_an_operator_vouches() -> N
 def test_a_new_boot_whose_hands_never_come_up_is_switched_off() -> None:
     world = made("device")
     reboot(world)
+    world.run(HANDS_START - 1.0)
+    assert world.hosts["alpha"].alive, "they may be on their way"
     world.run(20.0)
     assert not world.hosts["alpha"].alive
     assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)

@@ -3,7 +3,7 @@
 By then the boot of the record is over (`boots.py`), and so is all that it ran. The new boot was
 never ordered to start the group, for such an order would be in the record. But the machine may have
 begun something by itself, and only its hands can tell: `stopped` is the proof (`owner_rebooted`).
-Hands that do not say so within a ttl are ordered to stop it, and the record then names their boot:
+Hands that do not say so in time are ordered to stop it, and the record then names their boot:
 from there on it is a stop like any other, that is confirmed, or fails, or ends in a fence.
 """
 
@@ -12,6 +12,10 @@ from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.state import GroupView, NodeView, State
 from holdfast.failover_decider.verdicts import Decision, Verdict, owner_of
 from holdfast.ownership import OwnershipRecord, Phase
+
+HANDS_START = 20.0
+"""Seconds that hands may come up later than their monitor when a machine boots. What runs then is
+nothing of ours; to wait costs less than to switch off a machine that is about to answer."""
 
 
 def rebooted(owner: NodeView, record: OwnershipRecord) -> bool:
@@ -51,7 +55,9 @@ def unconfirmed(state: State, view: GroupView, now: float) -> str:
     owner = owner_of(state, view)
     if not rebooted(owner, view.record) or confirmed(owner, view.group):
         return ""
-    if owner.suspicion is None and now - owner.boot_since < state.timing.ttl:
+    ttl = state.timing.ttl
+    patience = ttl if owner.hands_heard else max(ttl, HANDS_START)
+    if owner.suspicion is None and now - owner.boot_since < patience:
         return ""
     report = owner.report(view.group)
     said = f"its hands report it as {report.state}" if report else "its hands say nothing of it"
