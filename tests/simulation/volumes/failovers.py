@@ -77,6 +77,7 @@ class Decider:
         return (
             isinstance(machine.process, Replica)
             and machine.name in record.members
+            and not machine.fresh
             and disk is not None
             and disk.superblock.resyncing
             and disk.superblock.fallback
