@@ -30,6 +30,9 @@ WITNESS = "witness"
 PLACES: tuple[str, ...] = (*HOSTS, WITNESS)
 PORT = 7777
 RESTORED = 90.0
+FENCE_WINDOW = 5
+"""Seconds: hosts boot faster here than any does, and a fence of the scenario before is no reason to
+hold that of the next."""
 _DEVICE = """
 [[nodes.{name}.fence]]
 agent = "fence_holdfast_host"
@@ -118,6 +121,7 @@ class NetworkCluster(RunningCluster):
             networks=lab.networks[1:],
             devices=devices if fenced else (),
         )
+        text = text.replace("[cluster]\n", f"[cluster]\nfence_window = {FENCE_WINDOW}\n")
         config.write_text(self.edited(text))
         self.urls = {name: f"http://{lab.address(name)}:{PORT}" for name in HOSTS}
         self.reports: list[str] = []
