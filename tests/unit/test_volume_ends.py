@@ -33,6 +33,17 @@ def test_a_primary_whose_disk_failed_takes_nobody_out(monkeypatch: pytest.Monkey
     assert other.followed == "", "its link is closed"
 
 
+def test_a_disk_that_fails_while_a_member_is_forgotten_fails_for_good() -> None:
+    """And nobody waits for the member that is gone."""
+    world, leader = quiet(members=3)
+    world.reports.clear()
+    world.machines["a"].power.fault = 1
+    leader.members.peers["b"].counts = False
+    leader.members.leave("b")
+    assert DiskFailed(errno.EIO) in world.reports
+    assert [peer.name for peer in leader.counting.waited] == ["c"]
+
+
 def test_links_that_end_with_the_role_are_not_lost_members() -> None:
     world, leader = quiet()
     link = leader.members.peers["b"].link

@@ -158,7 +158,7 @@ def _add(world: "World", leader: Primary, machine: Machine, other: Machine) -> N
             other.join(world.service.record.size)
 
     def add() -> None:
-        with contextlib.suppress(ChangeRefused):
+        with contextlib.suppress(ChangeRefused, OSError):
             add_member(
                 leader, world.settings, other.name, asynchronous=world.asynchronous, done=mapped
             )

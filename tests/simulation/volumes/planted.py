@@ -75,9 +75,8 @@ def activity_of_a_returning_member_ignored() -> Any:
 def epoch_not_stored() -> Any:
     """A replica knows the new epoch until its process ends."""
 
-    def accept(disk: Any, epoch: int, told: Any, _enlarge: Any) -> str:
+    def accept(disk: Any, epoch: int, told: Any) -> None:
         disk.superblock = replace(disk.superblock, epoch=epoch, primary=told.primary)
-        return ""
 
     return patch.object(accepting, "accept", accept)
 

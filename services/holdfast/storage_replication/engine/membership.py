@@ -206,7 +206,7 @@ class Membership:
                 self.recount()
 
     def leave(self, name: str) -> None:
-        """Take a member out for good: first of the record, then from here. Raises OSError."""
+        """Take a member out for good: first of the record, then from here."""
         peer = self.peers.get(name)
         if peer is None:
             return
@@ -221,8 +221,11 @@ class Membership:
             peer.link.close()
         del self.peers[peer.name]
         disk = self._stream.disk
-        disk.change(maps={m: e for m, e in disk.superblock.maps.items() if m != peer.name})
-        disk.store.remove(f"dirty.{peer.name}")
+        try:
+            disk.change(maps={m: e for m, e in disk.superblock.maps.items() if m != peer.name})
+            disk.store.remove(f"dirty.{peer.name}")
+        except OSError as error:
+            disk.fail(error.errno or 5)
         self.recount()
 
     def refused(self, name: str, ticket: int, reason: str) -> None:
