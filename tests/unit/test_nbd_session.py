@@ -363,3 +363,15 @@ def test_what_is_read_is_what_was_written(steps: list[tuple[int, int, bool]]) ->
 def test_the_limits_leave_room_for_what_clients_use() -> None:
     assert session.MAX_REQUESTS >= 128
     assert payload.WHOLE + protocol.REQUEST.size < BUFFER - payload.PIECE
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_nothing_is_written_for_a_client_that_is_gone(structured: bool) -> None:
+    """A connection that is gone takes nothing: writing to it is an error."""
+    world = World(structured=structured, at_once=False)
+    world.volume.data[:] = b"x" * SIZE
+    world.say(request(Command.READ, 0, 2 * long_read.PIECE))
+    world.session.lost()
+    world.volume.answer()
+    assert world.sent == b""
+    assert not world.volume.waiting

@@ -41,6 +41,12 @@ class Output:
         self._structured = structured
         self._pieces: list[Piece] = []
         self._size = 0
+        self._lost = False
+
+    def lost(self) -> None:
+        """Whoever it was for is gone: from now on nothing is kept, and nothing written."""
+        self._lost = True
+        self._pieces, self._size = [], 0
 
     def ok(self, cookie: int) -> None:
         """Done, without data."""
@@ -94,6 +100,8 @@ class Output:
         self._wire.write(pieces)
 
     def _send(self, *pieces: Piece) -> None:
+        if self._lost:
+            return
         self._pieces += pieces
         for piece in pieces:
             self._size += len(piece)

@@ -79,6 +79,7 @@ class Session:
     def lost(self) -> None:
         """The connection is gone: what is in flight goes on, its answers are for nobody."""
         self._gone = True
+        self._output.lost()
 
     def _must_wait(self) -> bool:
         """Whether parsing stops, with what it takes to go on arranged."""
