@@ -30,6 +30,9 @@
 #ifndef FAST
 #define FAST 1      /* a voter's ttl lasts up to this many ticks of true time shorter */
 #endif
+#ifndef SHORTER
+#define SHORTER 0   /* ticks by which the ttl of B, and of a voter that restarts, is shorter */
+#endif
 #ifndef REVOKES
 #define REVOKES 1   /* whether the decider may revoke, once */
 #endif
@@ -58,6 +61,8 @@
 #else
 #define BELIEF (TTL - MARGIN + SLOW)    /* the longest that a round won makes its holder believe */
 #endif
+#define BELIEF_OF(h) ((h) == 1 -> BELIEF - SHORTER : BELIEF)
+#define PROMISE_TO(m) (HOLDER_OF(m) == 1 -> PROMISE - SHORTER : PROMISE)
 #define MAJORITY (VOTERS / 2 + 1)
 #define ENOUGH (VOTERS - MAJORITY + 1)  /* teachers that a blank voter needs, if not all */
 #define OTHERS(v) (((1 << VOTERS) - 1) & ~(1 << (v)))
@@ -209,7 +214,7 @@ inline grant(m, v) {
         printf("voter %d grants request %d (term %d of %d)\n", v, m, ask[m].term, ask[m].who);
         n_ = voter[v].promised;
         adopt(m, v);
-        voter[v].promised = (n_ > PROMISE -> n_ : PROMISE);
+        voter[v].promised = (n_ > PROMISE_TO(m) -> n_ : PROMISE_TO(m));
         if :: ROUND(m) > voter[v].round -> voter[v].round = ROUND(m) :: else fi;
         n_ = 0;
         if :: ask[m].open -> ask[m].votes = ask[m].votes | (1 << v) :: else fi
@@ -257,7 +262,7 @@ inline send(h, what, number) {
     ask[n_].kind = what;
     ask[n_].term = number;
     ask[n_].who = boot[h];
-    if :: what != RELEASE -> ask[n_].open = 1; ask[n_].left = BELIEF; holder[h].open++ :: else fi;
+    if :: what != RELEASE -> ask[n_].open = 1; ask[n_].left = BELIEF_OF(h); holder[h].open++ :: else fi;
     holder[h].asked++;
     n_ = 0
 }
@@ -393,13 +398,27 @@ inline revoke(number) {
     }
 }
 
+/* With which profile it restarts: the shorter one, unless something longer is outstanding, from
+ * before an earlier restart, too (`settled`). One that abstains for longer only refuses more. */
+#ifdef BUG_ABSTAINS_FOR_OWN_TTL
+#define ABSTENTION(v) (PROMISE - SHORTER)
+#else
+#define ABSTENTION(v) ((voter[v].promised > PROMISE - SHORTER || \
+    voter[v].abstains > PROMISE - SHORTER) -> PROMISE : PROMISE - SHORTER)
+#endif
+
 /* A voter restarts: its promises are forgotten, its terms are not. */
 inline crash(v) {
     d_step {
         crashes < CRASHES ->
         printf("voter %d restarts with its disk\n", v);
         if :: CRASHES < 255 -> crashes++ :: else fi;
+        n_ = ABSTENTION(v);
         restarted(v);
+#ifndef BUG_NO_ABSTENTION
+        voter[v].abstains = n_;
+#endif
+        n_ = 0;
 #ifdef BUG_NOT_STORED
         voter[v].term = voter[v].disk_term;
         voter[v].who = voter[v].disk_who;
