@@ -263,8 +263,8 @@ BUGS: tuple[Bug, ...] = (
 )
 
 FOUND_AT: dict[str, tuple[int, ...]] = {
-    "data_before_the_activity_log": (3985,),
-    "suspects_forgotten": (726,),
-    "known_of_an_earlier_record": (144,),
+    "data_before_the_activity_log": (1288,),
+    "suspects_forgotten": (3275,),
+    "known_of_an_earlier_record": (336,),
 }
 """Seeds that found a bug before; they only make the search short."""
