@@ -30,7 +30,7 @@ PER_500_SEEDS = {
     "fence device hangs": 4,
     "fence device fails": 12,
     "fence device says on": 8,
-    "fence device slow": 4,
+    "fence device slow": 2,
     "fence device stays on": 12,
     "fence order overtaken": 50,
     "fence run: off": 60,
