@@ -16,7 +16,7 @@ WITHIN = 200.0
 
 
 def test_a_device_of_the_kernel(tmp_path: Path) -> None:
-    need("linux.uml", "nbd-client")
+    need("linux.uml", "insmod", "nbd-client")
     module = next(MODULES.glob("*/kernel/drivers/block/nbd.ko"), None)
     if module is None:
         absent(f"no nbd module in {MODULES} (Debian: user-mode-linux)")

@@ -105,7 +105,7 @@ def test_an_async_member_that_stands_still(tmp_path: Path) -> None:
 
 
 def test_a_member_that_does_not_count_and_takes_nothing(tmp_path: Path) -> None:
-    """No window and no lag bounds what it is owed: only the limit of its link does."""
+    """Clients wait for room on its link, until it is lost."""
     bounds = Bounds(member_timeout=PATIENT, max_lag_bytes=MIB)
     with running(Volume(tmp_path, size=256 * MIB, bounds=bounds)) as volume:
         volume.settled()
@@ -127,8 +127,8 @@ def test_a_member_that_does_not_count_and_takes_nothing(tmp_path: Path) -> None:
             _write(client, 2 * LIMIT, 4 * MIB)
             grown = peak.end()
             assert client.flush() == 0
-        assert "a member takes too little" in volume.primary.log.read_text()
-        assert LIMIT / 2 < grown < LIMIT + OVERHEAD, f"{grown / MIB:.0f} MiB"
+        assert "got nothing done" in volume.primary.log.read_text()
+        assert grown < OVERHEAD, f"{grown / MIB:.0f} MiB"
         assert volume.record.in_sync == {"a"}
         replica.send_signal(signal.SIGCONT)
         volume.settled()
