@@ -35,7 +35,7 @@ async def _connect(server: NatsServer, user: str, folder: Path) -> Bus:
 
 
 async def _store(bus: Bus, envelopes: list[Envelope]) -> None:
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     for envelope in envelopes:
         subject = subjects.event(envelope.type.split(".")[1])
         await bus.jetstream().publish(subject, encode_envelope(envelope))

@@ -51,7 +51,7 @@ async def test_the_decider_can_do_its_work_with_its_own_permissions(
     secured: tuple[list[NatsServer], Bus], tmp_path: Path
 ) -> None:
     servers, bus = secured
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     store = OwnershipStore(bus)
     seen: list[int] = []
     loaded = asyncio.Event()

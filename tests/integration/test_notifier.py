@@ -123,7 +123,7 @@ async def test_waits_for_the_stream_then_tells_every_channel_of_what_is_notable_
             delivery(tmp_path, "log", LogChannel(path=str(log)), reports),
         ]
         async with running(bus, channels):
-            await ensure_streams(decider)
+            await ensure_streams(decider, len(decider.servers))
             await publish(monitor, list(RECORD))
             await until(lambda: len(reports) == 2 * len(NOTABLE))
             await acknowledged(bus)
@@ -143,7 +143,7 @@ async def test_replayed_and_redelivered_events_are_not_told_again(
     bus_as: Callable[[str], Any], tmp_path: Path
 ) -> None:
     bus, decider = await bus_as("notifier@alpha"), await bus_as("failover_decider@alpha")
-    await ensure_streams(decider)
+    await ensure_streams(decider, len(decider.servers))
     await publish(decider, list(RECORD))
     log, reports = tmp_path / "notes.jsonl", Reports()
     settings = LogChannel(path=str(log))
@@ -161,7 +161,7 @@ async def test_a_dead_channel_holds_up_no_other_and_is_reported(
     bus_as: Callable[[str], Any], tmp_path: Path
 ) -> None:
     bus, decider = await bus_as("notifier@alpha"), await bus_as("failover_decider@alpha")
-    await ensure_streams(decider)
+    await ensure_streams(decider, len(decider.servers))
     log, reports = tmp_path / "notes.jsonl", Reports()
     async with receiver() as hook:
         hook.answer = lambda number: ""
@@ -186,7 +186,7 @@ async def test_what_was_not_acknowledged_is_told_by_the_next_notifier(
     bus_as: Callable[[str], Any], tmp_path: Path
 ) -> None:
     bus, decider = await bus_as("notifier@alpha"), await bus_as("failover_decider@alpha")
-    await ensure_streams(decider)
+    await ensure_streams(decider, len(decider.servers))
     await publish(decider, [NOTABLE[0]])
     reports = Reports()
     async with receiver() as hook:
@@ -207,7 +207,7 @@ async def test_what_is_no_event_is_rejected_and_acknowledged(
     bus_as: Callable[[str], Any], tmp_path: Path
 ) -> None:
     bus, decider = await bus_as("notifier@alpha"), await bus_as("failover_decider@alpha")
-    await ensure_streams(decider)
+    await ensure_streams(decider, len(decider.servers))
     js = decider.jetstream()
     for raw in (b"junk", b'{"a":' * 20_000, b'{"id":"\\ud800"}'):
         await js.publish(subjects.event("health_signal"), raw)

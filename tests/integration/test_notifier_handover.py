@@ -68,7 +68,7 @@ async def test_what_a_notifier_dies_over_another_one_tells(
     start: Start, nats_server: NatsServer, make_bus: MakeBus
 ) -> None:
     bus = await make_bus([nats_server])
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     async with receiver() as hook:
         hook.answer = lambda number: "" if number == 1 else "200 OK"
         first = await start("alpha", hook.url)

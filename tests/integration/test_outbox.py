@@ -45,7 +45,7 @@ async def test_everything_arrives_in_order_with_its_headers(
     nats_server: NatsServer, make_bus: MakeBus, make_outbox: MakeOutbox
 ) -> None:
     bus = await make_bus([nats_server])
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     seen: list[dict[str, str]] = []
 
     async def see(message: object) -> None:
@@ -71,7 +71,7 @@ async def test_waits_for_a_stream_that_does_not_exist_yet(
     outbox = await make_outbox(bus)
     outbox.emit(draft(1))
     assert not await outbox.flush(0.3)
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     assert await outbox.flush(10)
     assert len(await stored(bus)) == 1
 
@@ -81,7 +81,7 @@ async def test_an_outage_loses_reorders_and_repeats_nothing(
     how: str, nats_server: NatsServer, make_bus: MakeBus, make_outbox: MakeOutbox
 ) -> None:
     bus = await make_bus([nats_server])
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     outbox = await make_outbox(bus)
     down = asyncio.Event()
     bus.on_disconnected.append(down.set)
@@ -105,7 +105,7 @@ async def test_the_death_of_the_stream_leader_loses_nothing(
     nats_cluster: list[NatsServer], make_bus: MakeBus, make_outbox: MakeOutbox
 ) -> None:
     bus = await make_bus(nats_cluster)
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     outbox = await make_outbox(bus)
     for victim in nats_cluster[:2]:
         before = outbox.depth
@@ -127,7 +127,7 @@ async def test_killed_producers_leave_a_whole_chain(
 ) -> None:
     server = make_nats(["alpha"])[0]
     bus = await make_bus([server])
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     emitted: list[str] = []
     for lives in (5, 40, 150):
         emitted += await run_and_kill(server.url, tmp_path / "spool", after=lives)

@@ -76,7 +76,7 @@ async def start(tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[Start]
 @pytest.fixture
 async def bus(nats_server: NatsServer, make_bus: MakeBus) -> Bus:
     bus = await make_bus([nats_server])
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     return bus
 
 

@@ -34,7 +34,7 @@ async def write_until_done(store: OwnershipStore, epoch: int, revision: int) -> 
 @pytest.fixture
 async def bus(nats_cluster: list[NatsServer], make_bus: MakeBus) -> Bus:
     bus = await make_bus(nats_cluster)
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     return bus
 
 
@@ -60,7 +60,7 @@ async def test_streams_are_made_once_and_corrected(bus: Bus) -> None:
         assert {key: info["config"].get(key, False) for key in settings} == settings
         changed = {**info["config"], "max_bytes": 12345678, "description": "an operator's"}
         await jetstream.api(bus, f"STREAM.UPDATE.{name}", changed, timeout=5)
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     for name, settings in wanted.items():
         info = await jetstream.api(bus, f"STREAM.INFO.{name}", {}, timeout=5)
         assert info["config"]["max_bytes"] == settings["max_bytes"]
@@ -74,7 +74,7 @@ async def test_streams_on_five_places_bear_the_loss_of_two(
 ) -> None:
     servers = make_nats(["alpha", "beta", "gamma", "delta", "witness"])
     bus = await make_bus(servers)
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     info = await jetstream.api(bus, f"STREAM.INFO.{OWNERSHIP_STREAM}", {}, timeout=5)
     assert len(info["cluster"]["replicas"]) == 4, "beside its leader"
     first = await OwnershipStore(bus).compare_and_set(record(1), 0, timeout=5)
@@ -182,5 +182,5 @@ async def test_stream_leaders_move_away_from_owners(bus: Bus) -> None:
 
 async def test_a_single_server_is_enough(make_nats: MakeServers, make_bus: MakeBus) -> None:
     bus = await make_bus(make_nats(["alpha"]))
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     assert await OwnershipStore(bus).compare_and_set(record(1), 0, timeout=5) == 1

@@ -58,7 +58,7 @@ async def _see_everything(command: list[str], server: NatsServer, folder: Path) 
         async with asyncio.timeout(30):
             assert await process.stdout.readline() == b"listening\n"
             async with connected(server, "failover_decider@alpha", folder) as decider:
-                await ensure_streams(decider)
+                await ensure_streams(decider, len(decider.servers))
             async with connected(server, "monitor@alpha", folder) as bus:
                 for envelope in RECORD:
                     subject = subjects.event(envelope.type.split(".")[1])
@@ -116,7 +116,7 @@ async def test_a_reader_may_listen_to_events_and_nothing_else(
         connected(server, "reader", tmp_path) as reader,
         connected(server, "failover_decider@alpha", tmp_path) as decider,
     ):
-        await ensure_streams(decider)
+        await ensure_streams(decider, len(decider.servers))
         heard: list[str] = []
 
         async def hear(message: object) -> None:

@@ -28,7 +28,7 @@ async def two(
     nats_cluster: list[NatsServer], make_bus: MakeBus, tmp_path: Path
 ) -> AsyncIterator[tuple[Host, Host]]:
     bus = await make_bus(nats_cluster)
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     async with hosts(bus, tmp_path, "alpha", "beta") as made:
         yield made["alpha"], made["beta"]
 

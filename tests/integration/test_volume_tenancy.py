@@ -59,7 +59,7 @@ class Node:
 @asynccontextmanager
 async def serving(bus: Bus, folder: Path) -> AsyncIterator[Node]:
     """Alpha has served the volume since epoch 3, under the lease that it has held since 100."""
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     node = Node(bus, folder)
     tasks = [asyncio.create_task(one) for one in (node.register.run(), node.tenancy.run())]
     try:

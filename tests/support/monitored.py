@@ -143,7 +143,7 @@ async def monitored(
     server: NatsServer, bus: Bus, folder: Path, checks: str = ""
 ) -> AsyncIterator[Monitored]:
     """Run `python -m holdfast.monitor` of node alpha; it must end in order."""
-    await ensure_streams(bus)
+    await ensure_streams(bus, len(bus.servers))
     process = _start(server, folder, checks)
     try:
         host = Monitored(bus, process.pid)

@@ -142,7 +142,7 @@ class Effects:
     async def _prepare_streams(self) -> None:
         while self._state().leading:
             try:
-                await ensure_streams(self._rt.bus)
+                await ensure_streams(self._rt.bus, len(self._rt.cluster.places()))
                 return
             except BusError as error:
                 _log.warning("streams not ready yet: %s", error)
