@@ -78,7 +78,8 @@ def stream_settings(replicas: int) -> list[dict[str, Any]]:
 async def ensure_streams(bus: Bus, places: int, *, timeout: float = 60.0) -> None:
     """Create the streams, or bring them back to what they must be. Idempotent.
 
-    `places`: how many nats-servers there are; each may have an address on several networks. Tries again while the cluster is still forming, for `timeout` seconds; then raises the last
+    `places`: how many nats-servers there are; each may have an address on several networks.
+    Tries again while the cluster is still forming, for `timeout` seconds; then raises the last
     BusError.
     """
     for settings in stream_settings(replicas(places)):

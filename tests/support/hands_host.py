@@ -129,7 +129,7 @@ class Host:
 
     async def listen(self) -> None:
         """Hear all that it says, and vote."""
-        await ensure_streams(self.bus)
+        await ensure_streams(self.bus, len(self.bus.servers))
         await self.voters.serve()
         await self.bus.subscribe(subjects.PULSES, Pulse, self._pulse)
         await self.bus.serve(subjects.command("alpha", "monitor"), Watch, self._watch)

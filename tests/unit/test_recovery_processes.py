@@ -255,7 +255,7 @@ async def test_a_program_gets_what_is_meant_for_it_and_nothing_of_the_gate(tmp_p
     assert {"A=x=y", "z", "HOLDFAST_TOKEN=token", "two words é"} <= set(said)
     assert [line for line in said if line.isdecimal()] == ["0", "1", "2", "3"], "3 is the list's"
     ignored = next(line for line in said if line.startswith("SigIgn:"))
-    # Those that the C library keeps for itself (32, 33) nobody can change: make leaves them ignored.
+    # But for 32 and 33, which make leaves ignored: the C library lets nobody change them.
     assert int(ignored.split()[1], 16) & 0x7FFFFFFF == 0
 
 
