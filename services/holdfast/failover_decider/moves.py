@@ -84,27 +84,21 @@ def _held(turn: Turn, view: GroupView) -> None:
         refuse(turn, view, Refusal("owner_runs_it_still", reason, trail_of(view)))
         write(turn, turn.group(view.group), _changed(view, phase=Phase.ACTIVE, intent=None))
     else:
-        _first(
-            turn,
-            view,
-            rules.owner_lost,
-            rules.owner_rebooted,
-            reboots.reboot_unconfirmed,
-            rules.owner_stopped_it,
-        )
+        _first(turn, view, *_of_the_owner())
 
 
 def _active(turn: Turn, view: GroupView) -> None:
-    _first(
-        turn,
-        view,
+    further = (rules.failed_at_owner, planned.misplaced, planned.failback)
+    _first(turn, view, *_of_the_owner(), *further)
+
+
+def _of_the_owner() -> tuple[Rule, ...]:
+    """What may have become of an owner, whether its group runs or is held there."""
+    return (
         rules.owner_lost,
         rules.owner_rebooted,
         reboots.reboot_unconfirmed,
         rules.owner_stopped_it,
-        rules.failed_at_owner,
-        planned.misplaced,
-        planned.failback,
     )
 
 
