@@ -211,6 +211,14 @@ def saturated(client: Client, size: int) -> Iterator[list[float]]:
         writer.join()
 
 
+def dirtied(volume: Volume, dirty: int) -> None:
+    """Its last bytes, as many."""
+    data = Random(4).randbytes(MIB)
+    with volume.client() as client:
+        for offset in range(volume.size - dirty, volume.size, MIB):
+            assert client.write(offset, data) == 0
+
+
 def test_a_member_gets_in_sync_over_a_link_slower_than_the_clients(tmp_path: Path) -> None:
     """They wait for room on it; else it is closed, again and again."""
     size, dirty = 256 * MIB, 12 * MIB
@@ -218,10 +226,8 @@ def test_a_member_gets_in_sync_over_a_link_slower_than_the_clients(tmp_path: Pat
         volume.settled()
         primary, replica = volume.primary, volume.nodes["b"]
         replica.end()
-        with volume.client() as client, volume.client() as other:
-            data = Random(4).randbytes(MIB)
-            for offset in range(size - dirty, size, MIB):
-                assert other.write(offset, data) == 0
+        with volume.client() as client:
+            dirtied(volume, dirty)
             lost = len(primary.soon(MemberLost))
             resynced = len(primary.happened(ResyncDone))
             started = len(primary.happened(ResyncStarted))
@@ -245,10 +251,8 @@ def test_a_hung_member_in_a_resync_holds_clients_no_longer_than_its_time_out(
         volume.settled()
         primary, replica = volume.primary, volume.nodes["b"]
         replica.end()
-        with volume.client() as client, volume.client() as other:
-            data = Random(4).randbytes(MIB)
-            for offset in range(size - dirty, size, MIB):
-                assert other.write(offset, data) == 0
+        with volume.client() as client:
+            dirtied(volume, dirty)
             lost = len(primary.soon(MemberLost))
             with saturated(client, size - dirty) as answered:
                 replica.launch()
