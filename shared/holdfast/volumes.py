@@ -22,6 +22,9 @@ from holdfast.watch import Watch
 
 _PREFIX = f"$KV.{VOLUMES_BUCKET}."
 Members = Annotated[list[NodeName], Meta(max_length=MAX_MEMBERS)]
+WORD_HOLDS = 600.0
+"""Seconds for which an accepted loss counts. What it says was true when it was said: a primary that
+still serves, or comes back, goes on acknowledging, and then more is lost than was accepted."""
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,8 @@ class AcceptedLoss(msgspec.Struct, frozen=True, kw_only=True):
     operator: Annotated[str, Meta(max_length=100)]
     stated: Annotated[str, Meta(max_length=1000)]
     """What the operator was told would be lost."""
+    at: Annotated[str, Meta(max_length=40)] = ""
+    """Wall time (RFC 3339) of its node, which alone may go by it: it holds `WORD_HOLDS`."""
 
 
 class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +60,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """At which it was promoted last; 0: never."""
     primary: NodeName | None = None
     """Who was promoted then. Whether it still serves the volume is its group's matter. None: nobody
-    yet, or another copy has gone back to an earlier state since."""
+    yet."""
     in_sync: Members
     """Has every acknowledged write; the primary of that epoch always is."""
     following: Members = []
@@ -67,7 +72,10 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):
     loss: Annotated[str, Meta(max_length=1200)] = ""
     """What the promotion at this epoch lost, as was accepted; empty: nothing."""
     accepted: AcceptedLoss | None = None
-    """Holds until the next promotion."""
+    """Until the next promotion, and until that member has everything again."""
+    went_back: Members = []
+    """Copies that went back to an earlier state at this epoch: what was asked for to take one in
+    may be of before, so none of them is taken in until the next promotion."""
 
     def counts(self, node: str) -> bool:
         """Whether the primary must not go on without that member before the record says so."""

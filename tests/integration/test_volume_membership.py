@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.otlp import Telemetry
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership, transitions
 from holdfast.storage_replication.replicated.measures import measure
 from holdfast.storage_replication.replicated.place import LOG
 from holdfast.storage_replication.replicated.process import kill
@@ -43,7 +43,7 @@ def replace_disk(host: Host) -> None:
 async def half_removed(alpha: Host, beta: Host) -> None:
     """From the record only: alpha's service died before it told its data path."""
     await alpha.register.change(
-        VOLUME, lambda now: transitions.remove_member(now, "alpha", 1, "beta"), within=WITHIN
+        VOLUME, lambda now: membership.remove_member(now, "alpha", 1, "beta"), within=WITHIN
     )
     await alpha.stop()
     await until(lambda: beta.agent.paths.client is None, within=WITHIN, what="beta is let go")
@@ -81,7 +81,7 @@ async def test_what_is_known_of_a_removed_copy_is_not_believed_of_the_next_one(
     await half_removed(alpha, beta)
     replace_disk(beta)
     await beta.register.change(
-        VOLUME, lambda now: transitions.add_member(now, "alpha", 1, "beta"), within=WITHIN
+        VOLUME, lambda now: membership.add_member(now, "alpha", 1, "beta"), within=WITHIN
     )
     await until(beta.agent.paths.ready.is_set, within=WITHIN, what="the next copy runs")
     log = alpha.place.folder / LOG
@@ -102,7 +102,7 @@ async def test_a_copy_that_was_added_again_is_not_taken_in_by_an_earlier_questio
     old = alpha.record.members["beta"].instance
     await half_removed(alpha, beta)
     await beta.register.change(
-        VOLUME, lambda now: transitions.add_member(now, "alpha", 1, "beta"), within=WITHIN
+        VOLUME, lambda now: membership.add_member(now, "alpha", 1, "beta"), within=WITHIN
     )
     with pytest.raises(ChangeRefused, match="another copy by now"):
         await beta.register.change(

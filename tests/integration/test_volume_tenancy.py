@@ -11,7 +11,7 @@ from holdfast.bus import Bus
 from holdfast.stopping import end
 from holdfast.storage_replication.epochs import Mark
 from holdfast.storage_replication.memory import Memory, Remembered
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership
 from holdfast.storage_replication.replicated.register import Register
 from holdfast.storage_replication.replicated.tenancy import Tenancy
 from holdfast.storage_replication.replicated.transitions import ChangeRefused
@@ -63,7 +63,7 @@ async def serving(bus: Bus, folder: Path) -> AsyncIterator[Node]:
     node = Node(bus, folder)
     tasks = [asyncio.create_task(one) for one in (node.register.run(), node.tenancy.run())]
     try:
-        first = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+        first = membership.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
         await node.register.create(replace(first, primary="alpha", epoch=MARK.epoch), within=WITHIN)
         node.memory.store("v", Remembered(mark=MARK, active=True, since=100.0))
         yield node

@@ -127,12 +127,15 @@ class Host:
 
     async def lead(self, epoch: int) -> None:
         """As recovery orders it."""
-        order = VolumeOrder(
+        answer = await self.agent.order(self.activate(epoch))
+        assert answer.ok, answer.error
+
+    def activate(self, epoch: int) -> VolumeOrder:
+        """What recovery would send."""
+        return VolumeOrder(
             action="activate", volume=VOLUME, node=self.node, boot=BOOT, epoch=epoch,
             intent=uuid7(), incident=uuid7(), cause=uuid7(),
         )  # fmt: skip
-        answer = await self.agent.order(order)
-        assert answer.ok, answer.error
 
     async def change(self, action: Literal["add", "remove"], member: str) -> VolumeAnswer:
         """As `holdfast volume members` asks."""

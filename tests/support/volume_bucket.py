@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from holdfast.bus_errors import BusTimeout, Conflict
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership
 from holdfast.volumes import VolumeRecord
 
-FIRST = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+FIRST = membership.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
 
 
 class Bucket:

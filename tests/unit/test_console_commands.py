@@ -10,8 +10,10 @@ import pytest
 from holdfast.console import cli
 from holdfast.console.events import parse_since
 from holdfast.console.status import degradations
+from holdfast.console.volume_view import degraded
 from holdfast.errors import HoldfastError
 from holdfast.wire import GroupStatus, NodeStatus, StatusReply
+from holdfast.wire.volumes import MemberPulse, VolumePulse, VolumeStatus
 
 NODE = NodeStatus(
     node="alpha", state="alive", boot="b", silent_for=0.1, lease_valid=True, term=1, signals=[]
@@ -95,6 +97,18 @@ def test_what_counts_as_degraded() -> None:
     assert "no lease" in found(nodes=replaced(NODE, lease_valid=False))[0]
     assert "held" in found(groups=replaced(GROUP, phase="held", reason="moved too often"))[0]
     assert "reported failed" in found(groups=replaced(GROUP, reported="failed"))[0]
+
+
+def test_a_copy_that_nobody_hears_is_not_in_sync() -> None:
+    replica = VolumePulse(volume="v", standing="in_sync", role="replica", epoch=1, size=4096)
+    others = [MemberPulse(node="beta", connected=True, phase="streaming")]
+    primary = msgspec.structs.replace(replica, role="primary", members=others)
+    serves = VolumeStatus(node="alpha", heard=True, pulse=primary)
+    copy = VolumeStatus(node="beta", heard=True, pulse=replica)
+    silent = msgspec.structs.replace(copy, heard=False)
+    assert list(degraded([serves, copy])) == []
+    assert "beta is not heard" in next(degraded([serves, silent]))
+    assert "beta is not heard" in next(degraded([serves])), "it never said anything"
 
 
 def test_since() -> None:

@@ -191,6 +191,7 @@ def test_a_volume_grows_while_it_is_used(away: bool) -> None:
         Growth(leader, SIZE, world.machines["a"].enlarge, ended.append)
 
 
+NOW = "2026-01-01T00:00:00Z"
 GROWN = SIZE + (64 << 10)
 
 
@@ -264,8 +265,8 @@ def test_a_volume_that_became_smaller_by_an_accepted_loss_grows_to_zeroes() -> N
     leader.write(SIZE, b"lost" * 256, True, answers.append)
     world.loop.run(world.loop.now + 1.0)
     assert answers == [0]
-    word = transitions.accept_loss(world.service.record, "b", "ana", "all since then")
-    done = transitions.promote(word, "b", 2, set(), "")
+    word = transitions.accept_loss(world.service.record, "b", "ana", "all since then", at=NOW)
+    done = transitions.promote(word, "b", 2, set(), "", at=NOW)
     world.service.record = done.record
     world.machines["a"].demote()
     world.cuts.clear()
@@ -348,7 +349,7 @@ def test_an_absent_old_primary_is_compared_where_an_activity_log_says_so(known: 
     assert leader.disk.activity.active == {}, "everybody agrees durably"
     if not known:
         world.service.record = transitions.take_out(world.service.record, "a", 1, "b")
-        word = transitions.accept_loss(world.service.record, "b", "ana", "nothing")
+        word = transitions.accept_loss(world.service.record, "b", "ana", "nothing", at=NOW)
         world.service.record = word
     old, new = world.machines["a"], world.machines["b"]
     world.client.busy = True
@@ -360,7 +361,7 @@ def test_an_absent_old_primary_is_compared_where_an_activity_log_says_so(known: 
     assert leader.disk.activity.active
     old.die(True)
     world.moving = True
-    record = transitions.promote(world.service.record, "b", 2, set(), "").record
+    record = transitions.promote(world.service.record, "b", 2, set(), "", at=NOW).record
     assert (record.in_sync, record.before) == (["b"], ["a"] if known else [])
     world.service.record = record
     # Between the record and the promotion the new primary dies, and with it whoever wrote that.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership, transitions
 from holdfast.storage_replication.replicated.register import ChangeUnknown, Register
 from holdfast.storage_replication.replicated.transitions import ChangeRefused
 from holdfast.volumes import VolumeRecord
@@ -45,6 +45,6 @@ async def test_what_others_wrote_meanwhile_is_heeded() -> None:
 async def test_a_volume_is_created_once() -> None:
     bucket = Bucket()
     register = await opened(bucket)
-    other = transitions.create("v", "other", 1 << 20, ["alpha"], "alpha")
+    other = membership.create("v", "other", 1 << 20, ["alpha"], "alpha")
     with pytest.raises(ChangeRefused, match="exists already"):
         await register.create(other, within=20)

@@ -10,7 +10,7 @@ import pytest
 from holdfast.config.volumes import ReplicatedVolume, VolumeMember
 from holdfast.events import Draft
 from holdfast.storage_replication.control import Done, Order, Promote, State
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership
 from holdfast.storage_replication.replicated.place import Place
 from holdfast.storage_replication.replicated.register import Register
 from holdfast.storage_replication.replicated.reports import Reports
@@ -62,7 +62,7 @@ async def role(bucket: Bucket, paths: Paths, *others: str) -> Role:
 
 
 def led(*in_sync: str, by: str, epoch: int) -> VolumeRecord:
-    record = transitions.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
+    record = membership.create("v", "uuid", 1 << 20, ["alpha", "beta"], "alpha")
     members = dict.fromkeys({*record.members, *in_sync}, record.members["alpha"])
     return replace(record, primary=by, epoch=epoch, in_sync=list(in_sync), members=members)
 

@@ -12,7 +12,14 @@ from holdfast.config.volume_check import replicated
 from holdfast.config.volumes import ReplicatedVolume
 from holdfast.console import volume_view
 from holdfast.console.ask import status_where
-from holdfast.console.volume_ask import NotThere, serving, statuses, tell, unknown
+from holdfast.console.volume_ask import (
+    NotThere,
+    require_unserved,
+    serving,
+    statuses,
+    tell,
+    unknown,
+)
 from holdfast.console.whereabouts import HERE, Which
 from holdfast.wire import StatusReply
 from holdfast.wire.volumes import (
@@ -149,6 +156,8 @@ async def resize(volume: str, /, *, which: Which = HERE) -> int:
 async def fallback(volume: str, node: str, /, *, which: Which = HERE) -> int:
     """Undo an unfinished resync: the copy is as it was before. Exit code 1: refused.
 
+    Refused while the volume is served: who serves it has newer data, and gives it to that copy.
+
     Parameters
     ----------
     volume
@@ -158,6 +167,7 @@ async def fallback(volume: str, node: str, /, *, which: Which = HERE) -> int:
     """
     bus = await which.connect()
     try:
+        await require_unserved(bus, volume, f"let it give the copy on {node} what it lacks")
         request = FallBackVolume(volume=volume, operator=getpass.getuser())
         return await _carry_out(bus, node, request)
     finally:

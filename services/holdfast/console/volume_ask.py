@@ -20,6 +20,10 @@ class NotThere(HoldfastError):
     """The cluster has no such volume, or nobody serves it."""
 
 
+class Served(HoldfastError):
+    """Somebody serves the volume: what was asked for would lose what it has."""
+
+
 async def tell(bus: Bus, node: str, request: VolumeRequest) -> VolumeAnswer:
     """Ask a node's storage service. Raises Unreachable."""
     deadline = monotonic() + DELIVER_WITHIN
@@ -50,7 +54,7 @@ async def statuses(bus: Bus, volume: str | None) -> list[VolumeStatus]:
 async def serving(bus: Bus, volume: str) -> VolumeStatus:
     """What the volume's primary says. Raises NotThere, Unreachable."""
     found = await statuses(bus, volume)
-    primaries = [one for one in found if one.heard and one.pulse.role == "primary"]
+    primaries = _primaries(found)
     if not primaries:
         if not found:
             raise unknown(volume)
@@ -60,6 +64,22 @@ async def serving(bus: Bus, volume: str) -> VolumeStatus:
             cure="start its group: `holdfast start GROUP`",
         )
     return max(primaries, key=lambda one: one.pulse.epoch)
+
+
+async def require_unserved(bus: Bus, volume: str, cure: str) -> None:
+    """Raises Served if a primary is heard: it has all that was acknowledged. Raises Unreachable."""
+    for one in _primaries(await statuses(bus, volume)):
+        if one.pulse.problem:
+            continue  # its disk failed: it answers nothing
+        raise Served(
+            f"{one.node} serves it, and has all that was acknowledged",
+            place=f"volume {volume}",
+            cure=cure,
+        )
+
+
+def _primaries(found: list[VolumeStatus]) -> list[VolumeStatus]:
+    return [one for one in found if one.heard and one.pulse.role == "primary"]
 
 
 def unknown(volume: str) -> NotThere:

@@ -82,12 +82,23 @@ def degraded(statuses: list[VolumeStatus]) -> Iterator[str]:
     """Everything about volumes that is not as it should be, one sentence each."""
     for status in statuses:
         copy = status.pulse
-        if not status.heard:
-            continue
         where = f"volume {copy.volume} on {status.node}"
+        if not status.heard:
+            yield f"{where} is not heard: nobody knows how that copy is"
+            continue
+        if copy.role == "primary":
+            yield from _unknown(statuses, copy)
         if copy.problem:
             yield f"{where}: {copy.problem}"
         elif copy.standing not in ("in_sync", "following"):
             yield f"{where} is {copy.standing}: it does not have all writes"
         if copy.frozen:
             yield f"{where}: writes wait: {copy.frozen}"
+
+
+def _unknown(statuses: list[VolumeStatus], primary: VolumePulse) -> Iterator[str]:
+    """Of members whose node never said anything to the leading decider."""
+    told = {status.node for status in statuses if status.pulse.volume == primary.volume}
+    for member in primary.members:
+        if member.node not in told:
+            yield f"volume {primary.volume} on {member.node} is not heard: it has told nothing yet"

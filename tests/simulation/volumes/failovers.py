@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tests.simulation.volumes.world import World
 
 LEASE = 1.0
+AT = "2026-01-01T00:00:00Z"
+"""Wall time, which stands still here: a word given is heeded at once."""
 
 
 class Decider:
@@ -89,7 +91,8 @@ class Decider:
         record = world.service.record
         old = str(record.primary)
         if undo:
-            record = transitions.accept_loss(record, machine.name, "operator", "all since then")
+            stated = "all since then"
+            record = transitions.accept_loss(record, machine.name, "operator", stated, at=AT)
         lag = "the bound" if loss else ""
         done = transitions.promote(
             record,
@@ -98,6 +101,7 @@ class Decider:
             self._present(),
             lag,
             asynchronous=world.asynchronous,
+            at=AT,
         )
         new, kept_from = done.record, done.kept_from
         if record.epoch in world.undone:

@@ -9,7 +9,7 @@ from holdfast.storage_replication.engine.changes import ChangeRefused, Growth, a
 from holdfast.storage_replication.engine.peer import Phase
 from holdfast.storage_replication.engine.ports import Differences
 from holdfast.storage_replication.engine.primary import Primary
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership
 from tests.simulation.volumes.disks import SECTOR
 from tests.simulation.volumes.machine import TICK, Machine
 
@@ -136,7 +136,7 @@ def _remove(world: "World", machine: Machine, other: Machine) -> None:
 
     world.service.change(
         machine,
-        lambda record: transitions.remove_member(record, machine.name, epoch, other.name),
+        lambda record: membership.remove_member(record, machine.name, epoch, other.name),
         removed,
     )
 
@@ -148,7 +148,7 @@ def _add(world: "World", leader: Primary, machine: Machine, other: Machine) -> N
         if not error:
             world.service.change(
                 machine,
-                lambda record: transitions.add_member(record, machine.name, epoch, other.name),
+                lambda record: membership.add_member(record, machine.name, epoch, other.name),
                 added,
             )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from holdfast.storage_replication.engine.primary import Primary
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership, transitions
 from holdfast.volumes import VolumeRecord
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Service:
         epoch = machine.process_epoch()
         self.change(
             machine,
-            lambda record: transitions.resize(record, machine.name, epoch, size),
+            lambda record: membership.resize(record, machine.name, epoch, size),
             lambda: None,
         )
 

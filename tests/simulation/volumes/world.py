@@ -7,7 +7,7 @@ from holdfast.storage_replication.engine.ports import Differences, DiskFailed, E
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, Promotion, PromotionRefused
 from holdfast.storage_replication.engine.replica import Replica
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership, transitions
 from tests.simulation.volumes.clients import Client
 from tests.simulation.volumes.disks import SECTOR, Loop
 from tests.simulation.volumes.failovers import LEASE, Decider
@@ -50,7 +50,7 @@ class World:
         self.deaf: set[str] = set()
         self.history = History(SIZE // SECTOR)
         self.machines = {name: Machine(name, self, SIZE, undo) for name in names}
-        record = transitions.create("v1", "volume-1", SIZE, names, "a")
+        record = membership.create("v1", "volume-1", SIZE, names, "a")
         self.service = Service(self, transitions.promote(record, "a", 1, set(), "").record)
         self.lease: dict[str, float] = {}
         self.reported: Counter[str] = Counter()

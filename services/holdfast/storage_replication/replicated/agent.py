@@ -114,6 +114,7 @@ class Agent:
 
     async def _take(self, mark: Mark, trail: Trail | None) -> None:
         since = self._tenancy.since
+        self._asks.void()
         await self._role.take(mark.epoch, trail)
         self._memory.store(self.volume, Remembered(mark=mark, active=True, since=since))
         self._unserved = ""
@@ -163,6 +164,7 @@ class Agent:
                     lacks = lacking(record, name, state.members.get(name))
                     self.reports.member(self.volume, state.epoch, name, lacks)
             self.reports.only_members(self.volume, state.epoch, record.members)
+            self._asks.look(record, state)
         else:
             self.reports.forget_members(self.volume)
 

@@ -5,6 +5,7 @@ from typing import Literal
 from holdfast.clock import wall_seconds
 from holdfast.storage_replication.control import Comparison, MemberState, State
 from holdfast.storage_replication.replicated.place import Place
+from holdfast.storage_replication.replicated.transitions import holding
 from holdfast.volumes import VolumeRecord
 from holdfast.wire.volumes import Comparing, MemberPulse, VolumePulse
 
@@ -19,7 +20,7 @@ def pulse(
     served = state is not None and state.role == "primary"
     return VolumePulse(
         volume=volume,
-        standing=standing(record, node),
+        standing=standing(record, node, now),
         problem=(_unusable(record, node, state) if state else problem)[:200],
         intact=state.intact if state else True,
         role=state.role if state else "off",
@@ -39,13 +40,13 @@ def pulse(
     )
 
 
-def standing(record: VolumeRecord | None, node: str) -> Standing:
-    """What the record says of a member."""
+def standing(record: VolumeRecord | None, node: str, now: str) -> Standing:
+    """What the record says of a member at the wall time `now`."""
     if record is None or node not in record.members:
         return "none"
     if node in record.in_sync:
         return "in_sync"
-    if record.accepted is not None and record.accepted.node == node:
+    if holding(record, node, now):
         return "accepted"
     return "following" if node in record.following else "behind"
 

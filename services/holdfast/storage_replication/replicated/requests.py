@@ -2,17 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 
+from holdfast import clock
 from holdfast.config.volumes import size_in_bytes
 from holdfast.errors import HoldfastError
 from holdfast.events.storage import VolumeCreated, VolumeFellBack
 from holdfast.ids import uuid7
 from holdfast.storage_replication.control import FallBack, Resize, State, Verify
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership, transitions
 from holdfast.storage_replication.replicated.agent import Agent
 from holdfast.storage_replication.replicated.client import Client
 from holdfast.storage_replication.replicated.reports import Trail
 from holdfast.storage_replication.replicated.transitions import ChangeRefused
-from holdfast.volumes import VolumeRecord
+from holdfast.volumes import WORD_HOLDS, VolumeRecord
 from holdfast.wire.volumes import (
     AcceptLoss,
     ChangeMember,
@@ -59,7 +60,7 @@ async def carry_out(agent: Agent, request: VolumeRequest) -> VolumeAnswer:
 
 async def _create(agent: Agent, trail: Trail) -> str:
     place = agent.place
-    record = transitions.create(
+    record = membership.create(
         agent.volume,
         uuid7(),
         size_in_bytes(place.config.size),
@@ -92,7 +93,7 @@ async def _member(agent: Agent, request: ChangeMember, trail: Trail) -> str:
         await agent.roster.settled(within=WITHIN)  # of an earlier membership nothing is left
         changed = await agent.register.change(
             agent.volume,
-            lambda now: transitions.add_member(now, node, state.epoch, member),
+            lambda now: membership.add_member(now, node, state.epoch, member),
             within=WITHIN,
         )
         agent.reports.set_changed(changed, agent.place.node, "added", member, trail)
@@ -100,7 +101,7 @@ async def _member(agent: Agent, request: ChangeMember, trail: Trail) -> str:
         return f"{member} gets a copy now; `holdfast volume status` shows how far it is"
     changed = await agent.register.change(
         agent.volume,
-        lambda now: transitions.remove_member(now, node, state.epoch, member),
+        lambda now: membership.remove_member(now, node, state.epoch, member),
         within=WITHIN,
     )
     agent.reports.set_changed(changed, agent.place.node, "removed", member, trail)
@@ -120,7 +121,7 @@ async def _resize(agent: Agent, trail: Trail) -> str:
     await client.order(lambda n: Resize(id=n, size=wanted), within=WITHIN)
     changed = await agent.register.change(
         agent.volume,
-        lambda now: transitions.resize(now, agent.place.node, state.epoch, wanted),
+        lambda now: membership.resize(now, agent.place.node, state.epoch, wanted),
         within=WITHIN,
     )
     agent.reports.set_changed(changed, agent.place.node, "resized", agent.place.node, trail)
@@ -146,6 +147,15 @@ async def _fall_back(agent: Agent, trail: Trail) -> str:
             place=f"volume {agent.volume}",
             cure="let its resync end",
         )
+    if not (state.resyncing and state.fallback):
+        raise ChangeRefused(
+            f"the copy on {agent.place.node} "
+            + ("has nothing to go back to" if state.resyncing else "is in no resync"),
+            place=f"volume {agent.volume}",
+            cure="let the resync end; if nobody has the data, restore it from a backup"
+            if state.resyncing
+            else f"start its group with `--on {agent.place.node} --accept-loss`, if it must be",
+        )
     await agent.register.change(
         agent.volume, lambda now: transitions.fall_back(now, agent.place.node), within=WITHIN
     )
@@ -168,10 +178,12 @@ async def _accept_loss(agent: Agent, request: AcceptLoss) -> str:
         )
     await agent.register.change(
         agent.volume,
-        lambda now: transitions.accept_loss(now, node, request.operator, request.stated),
+        lambda now: transitions.accept_loss(
+            now, node, request.operator, request.stated, at=clock.wall_time()
+        ),
         within=WITHIN,
     )
-    return f"{node} may be promoted next"
+    return f"{node} may be promoted within {WORD_HOLDS / 60:g} minutes"
 
 
 def _primary(agent: Agent) -> tuple[State, Client, VolumeRecord]:

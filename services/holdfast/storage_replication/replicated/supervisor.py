@@ -9,7 +9,7 @@ from holdfast.child_log import last_line
 from holdfast.clock import monotonic
 from holdfast.standstill import LOOK_EVERY, Standstill
 from holdfast.storage_replication.control import Ask, Happened, State
-from holdfast.storage_replication.replicated import transitions
+from holdfast.storage_replication.replicated import membership, transitions
 from holdfast.storage_replication.replicated.client import Client
 from holdfast.storage_replication.replicated.failures import Failures
 from holdfast.storage_replication.replicated.place import LOG, SUPERBLOCK, Place
@@ -139,7 +139,7 @@ class Supervisor:
         mine = place.instance()
         if known.instance:
             if known.instance != mine:
-                return transitions.lost_files(place.node)
+                return membership.lost_files(place.node)
             return ""
         if mine and (place.folder / SUPERBLOCK).exists():
             await self.end_unheard()
@@ -148,7 +148,7 @@ class Supervisor:
         instance = mine or place.make_instance()
         await self._register.change(
             place.volume,
-            lambda now: transitions.started(now, place.node, instance),
+            lambda now: membership.started(now, place.node, instance),
             within=CHANGE_WITHIN,
         )
         return ""

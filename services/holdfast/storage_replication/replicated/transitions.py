@@ -6,9 +6,10 @@ it gives the same again, so a write whose answer was lost can be made sure of by
 
 from typing import NamedTuple
 
+from holdfast.clock import wall_seconds
 from holdfast.errors import HoldfastError
 from holdfast.structs import replace
-from holdfast.volumes import AcceptedLoss, MemberRecord, VolumeRecord
+from holdfast.volumes import WORD_HOLDS, AcceptedLoss, MemberRecord, VolumeRecord
 
 
 class ChangeRefused(HoldfastError):
@@ -24,17 +25,6 @@ class Promoted(NamedTuple):
     kept_from: int
     """The epoch of the replaced record, if this node was its primary; else 0. Also 0 if it is
     recorded already, when only the member's own files tell."""
-
-
-def create(volume: str, uuid: str, size: int, members: list[str], source: str) -> VolumeRecord:
-    """The first record: `source` has the content, the others get it from there."""
-    return VolumeRecord(
-        volume=volume,
-        uuid=uuid,
-        size=size,
-        in_sync=[source],
-        members={name: MemberRecord() for name in members},
-    )
 
 
 def promote(
@@ -70,9 +60,10 @@ def promote(
             cure=f"`holdfast volume members add {record.volume} {node}`",
         )
     if epoch == record.epoch:
-        return Promoted(_alone(record, node) if asynchronous else record, not record.loss, 0)
+        known = _alone(record, node) if asynchronous else _not_following(record, at)
+        return Promoted(known, not record.loss, 0)
     complete = node in record.in_sync
-    loss = "" if complete else _loss(record, node, max_lag if intact else "")
+    loss = "" if complete else _loss(record, node, max_lag if intact else "", at)
     was_primary = record.primary == node
     counted = [*record.in_sync, *record.following] if record.counts(node) else []
     # What others lack is known to nobody but the primary that fed them.
@@ -84,11 +75,12 @@ def promote(
         in_sync=[name for name in record.in_sync if name == node or name in present]
         if complete and not asynchronous
         else [node],
-        following=known.following if was_primary else [],
+        following=known.following if was_primary and asynchronous else [],
         # Only of this very record: what was known before it, its primary may have let go of.
         before=[name for name in counted if name != node],
         loss=loss,
         accepted=None,
+        went_back=[],
     )
     left = {name for name in record.members if record.counts(name) and not new.counts(name)}
     new = replace(new, members=_in_step(record, left, at))
@@ -108,9 +100,16 @@ def _alone(record: VolumeRecord, node: str) -> VolumeRecord:
     return replace(record, in_sync=[node], following=[*record.following, *others])
 
 
+def _not_following(record: VolumeRecord, at: str) -> VolumeRecord:
+    """Of a volume that was async and is sync now: who followed gets what it lacks behind an undo
+    log, for its data is the primary's of some earlier time, and counts when it has that."""
+    members = _in_step(record, set(record.following), at)
+    return replace(record, following=[], members=members)
+
+
 def complete(record: VolumeRecord, node: str, epoch: int, members: list[str]) -> VolumeRecord:
     """The primary has stopped, and these async members have all it had. Raises ChangeRefused."""
-    _require_primary(record, node, epoch)
+    require_primary(record, node, epoch)
     whole = [name for name in members if name in record.following]
     return replace(
         record,
@@ -141,10 +140,18 @@ def still(record: VolumeRecord, *, node: str, epoch: int) -> VolumeRecord:
     return record
 
 
-def _loss(record: VolumeRecord, node: str, max_lag: str) -> str:
+def holding(record: VolumeRecord, node: str, at: str) -> AcceptedLoss | None:
+    """The word by which `node` may be promoted at the wall time `at`, if there is one."""
+    word = record.accepted
+    if word is None or word.node != node or not "" < word.at <= at:
+        return None
+    return word if wall_seconds(word.at, at) <= WORD_HOLDS else None
+
+
+def _loss(record: VolumeRecord, node: str, max_lag: str, at: str) -> str:
     """What is lost if a member that is not in sync is promoted. Raises ChangeRefused."""
-    if record.accepted is not None and record.accepted.node == node:
-        return f"{record.accepted.operator} accepts: {record.accepted.stated}"
+    if word := holding(record, node, at):
+        return f"{word.operator} accepts: {word.stated}"
     if node in record.following and max_lag:
         return f"it follows, within {max_lag}"
     whole = ", ".join(record.in_sync)
@@ -162,7 +169,7 @@ def take_out(
 ) -> VolumeRecord:
     """The primary goes on without a member, which had everything up to the wall time `at`. Raises
     ChangeRefused."""
-    _require_primary(record, node, epoch)
+    require_primary(record, node, epoch)
     return replace(
         record,
         members=_in_step(record, {member} if record.counts(member) else set(), at),
@@ -184,7 +191,7 @@ def take_in(
 
     `instance`: the copy that has it; removed and added again, it is another one. Empty: not known.
     """
-    _require_primary(record, node, epoch)
+    require_primary(record, node, epoch)
     known = record.members.get(member)
     if known is None or (instance and known.instance != instance):
         raise ChangeRefused(
@@ -192,65 +199,29 @@ def take_in(
             place=f"volume {record.volume}",
             cure=f"`holdfast volume members add {record.volume} {member}`",
         )
+    if member in record.went_back:
+        raise ChangeRefused(
+            f"{member} went back to an earlier state: what it was found to have may be of before",
+            place=f"volume {record.volume}",
+            cure="it is taken in after the next start of the group",
+        )
     without = take_out(record, node, epoch, member)
-    without = replace(without, members=_in_step(without, {member}, ""))
+    of_it = record.accepted is not None and record.accepted.node == member
+    without = replace(
+        without,
+        members=_in_step(without, {member}, ""),
+        accepted=None if of_it else record.accepted,
+    )
     if asynchronous:
         return replace(without, following=[*without.following, member])
     return replace(without, in_sync=[*without.in_sync, member])
 
 
-def add_member(record: VolumeRecord, node: str, epoch: int, member: str) -> VolumeRecord:
-    """A new copy, empty so far. Raises ChangeRefused."""
-    _require_primary(record, node, epoch)
-    if member in record.members:
-        return record
-    return replace(record, members={**record.members, member: MemberRecord()})
-
-
-def remove_member(record: VolumeRecord, node: str, epoch: int, member: str) -> VolumeRecord:
-    """A copy less, for good. Raises ChangeRefused."""
-    if member == node:
-        raise ChangeRefused(
-            f"{member} is the primary",
-            place=f"volume {record.volume}",
-            cure="move the group elsewhere first",
-        )
-    without = take_out(record, node, epoch, member)
-    members = {name: one for name, one in without.members.items() if name != member}
-    # Added again it is another copy, of which nothing is known.
-    before = [name for name in without.before if name != member]
-    return replace(without, members=members, before=before)
-
-
-def started(record: VolumeRecord, member: str, instance: str) -> VolumeRecord:
-    """A member's files exist from now on, and are these. Raises ChangeRefused."""
-    known = record.members.get(member)
-    if known is None or known.instance not in ("", instance):
-        raise ChangeRefused(
-            f"{member} is no member any more" if known is None else lost_files(member),
-            place=f"volume {record.volume}",
-            cure=f"`holdfast volume members remove {record.volume} {member}`, then add it again: "
-            "it gets a fresh copy",
-        )
-    return replace(record, members={**record.members, member: replace(known, instance=instance)})
-
-
-def lost_files(member: str) -> str:
-    """Why a member whose files are not those of the record is not started."""
-    return f"{member} has lost the files beside its data, and with them what its data is worth"
-
-
-def resize(record: VolumeRecord, node: str, epoch: int, size: int) -> VolumeRecord:
-    """It has grown. Raises ChangeRefused."""
-    _require_primary(record, node, epoch)
-    return replace(record, size=max(size, record.size))
-
-
 def fall_back(record: VolumeRecord, node: str) -> VolumeRecord:
     """`node` may undo its resync: what it lacks then is nobody's loss. Raises ChangeRefused.
 
-    The record names no primary any more: what was asked for to take `node` in, and is still on its
-    way, comes too late. So does all else until the next promotion; who serves goes on alone.
+    What was asked for to take `node` in, and is still on its way, comes too late. Who serves goes
+    on without it.
     """
     if record.counts(node):
         raise ChangeRefused(
@@ -258,23 +229,27 @@ def fall_back(record: VolumeRecord, node: str) -> VolumeRecord:
             place=f"volume {record.volume}",
             cure="nothing needs to be undone; start the group there",
         )
-    return replace(record, primary=None)
+    others = [name for name in record.went_back if name != node]
+    return replace(record, went_back=[*others, node])
 
 
-def accept_loss(record: VolumeRecord, node: str, operator: str, stated: str) -> VolumeRecord:
-    """An operator's word that `node` may be promoted next. Raises ChangeRefused."""
+def accept_loss(
+    record: VolumeRecord, node: str, operator: str, stated: str, *, at: str
+) -> VolumeRecord:
+    """An operator's word, at the wall time `at`, that `node` may be promoted. Raises
+    ChangeRefused."""
     if node not in record.members:
         raise ChangeRefused(
             f"{node} has no copy of it",
             place=f"volume {record.volume}",
             cure=f"choose one of {', '.join(record.members)}",
         )
-    return replace(
-        record, accepted=AcceptedLoss(node=node, operator=operator, stated=stated[:1000])
-    )
+    word = AcceptedLoss(node=node, operator=operator, stated=stated[:1000], at=at)
+    return replace(record, accepted=word)
 
 
-def _require_primary(record: VolumeRecord, node: str, epoch: int) -> None:
+def require_primary(record: VolumeRecord, node: str, epoch: int) -> None:
+    """Raises ChangeRefused."""
     if (record.primary, record.epoch) != (node, epoch):
         raise ChangeRefused(
             f"{node} is not its primary at epoch {epoch}: at epoch {record.epoch} {_who(record)}",
@@ -284,4 +259,4 @@ def _require_primary(record: VolumeRecord, node: str, epoch: int) -> None:
 
 
 def _who(record: VolumeRecord) -> str:
-    return f"{record.primary} was promoted" if record.primary else "a copy went back"
+    return f"{record.primary} was promoted" if record.primary else "nobody was promoted"
