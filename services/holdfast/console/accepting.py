@@ -10,7 +10,7 @@ from holdfast.config.model import ClusterFile, VolumeResource
 from holdfast.config.volume_check import replicated
 from holdfast.console.ask import status_where
 from holdfast.console.status import ask
-from holdfast.console.volume_ask import NotThere, require_unserved, tell
+from holdfast.console.volume_ask import NotThere, served, tell
 from holdfast.console.volume_view import size
 from holdfast.wire import StatusReply
 from holdfast.wire.volumes import AcceptLoss, MemberPulse, VolumeStatus
@@ -21,8 +21,9 @@ TOLD_WITHIN = 10.0
 async def accepted(bus: Bus, cluster: ClusterFile, group: str, node: str | None) -> bool:
     """Put it on record for every volume whose copy on `node` lacks something, and say what.
 
-    False if one was refused. Returns when the leading decider knows. Raises HoldfastError, also if
-    a volume is served: what its primary acknowledges from now on would be lost unstated.
+    False if one was refused, as it is while the volume is served: what its primary acknowledges
+    from now on would be lost unstated. Returns when the leading decider knows.
+    Raises HoldfastError.
     """
     if node is None:
         raise NotThere("no node is named", place="--accept-loss", cure="add `--on NODE`")
@@ -32,7 +33,9 @@ async def accepted(bus: Bus, cluster: ClusterFile, group: str, node: str | None)
         mine = next((one for one in statuses if one.node == node), None)
         if mine is not None and mine.pulse.standing == "in_sync":
             continue
-        await require_unserved(bus, name, f"move the group: `holdfast switchover {group}`")
+        if reason := served(statuses):
+            console.print(f"[bold red]refused:[/] volume {name}: {escape(reason)}")
+            return False
         stated = _stated(statuses, node)
         console.print(f"[yellow]volume {name} on {node}:[/] {escape(stated)}")
         request = AcceptLoss(volume=name, operator=getpass.getuser(), stated=stated)

@@ -14,7 +14,7 @@ from holdfast.console import volume_view
 from holdfast.console.ask import status_where
 from holdfast.console.volume_ask import (
     NotThere,
-    require_unserved,
+    served,
     serving,
     statuses,
     tell,
@@ -167,7 +167,9 @@ async def fallback(volume: str, node: str, /, *, which: Which = HERE) -> int:
     """
     bus = await which.connect()
     try:
-        await require_unserved(bus, volume, f"let it give the copy on {node} what it lacks")
+        if reason := served(await statuses(bus, volume)):
+            Console(highlight=False).print(f"[bold red]refused:[/] {escape(reason)}")
+            return 1
         request = FallBackVolume(volume=volume, operator=getpass.getuser())
         return await _carry_out(bus, node, request)
     finally:

@@ -20,10 +20,6 @@ class NotThere(HoldfastError):
     """The cluster has no such volume, or nobody serves it."""
 
 
-class Served(HoldfastError):
-    """Somebody serves the volume: what was asked for would lose what it has."""
-
-
 async def tell(bus: Bus, node: str, request: VolumeRequest) -> VolumeAnswer:
     """Ask a node's storage service. Raises Unreachable."""
     deadline = monotonic() + DELIVER_WITHIN
@@ -66,16 +62,12 @@ async def serving(bus: Bus, volume: str) -> VolumeStatus:
     return max(primaries, key=lambda one: one.pulse.epoch)
 
 
-async def require_unserved(bus: Bus, volume: str, cure: str) -> None:
-    """Raises Served if a primary is heard: it has all that was acknowledged. Raises Unreachable."""
-    for one in _primaries(await statuses(bus, volume)):
-        if one.pulse.problem:
-            continue  # its disk failed: it answers nothing
-        raise Served(
-            f"{one.node} serves it, and has all that was acknowledged",
-            place=f"volume {volume}",
-            cure=cure,
-        )
+def served(found: list[VolumeStatus]) -> str:
+    """Of one volume: who serves it, as a reason why no copy may be set back; empty: nobody."""
+    for one in _primaries(found):
+        if not one.pulse.problem:  # else its disk failed, and it answers nothing
+            return f"{one.node} serves it, and has all that was acknowledged"
+    return ""
 
 
 def _primaries(found: list[VolumeStatus]) -> list[VolumeStatus]:
