@@ -67,6 +67,76 @@ def test_all_that_waits_is_told_of_the_end(ends: Callable[[Primary], None]) -> N
     assert set(told) in ({errno.ESHUTDOWN}, {errno.EIO})
 
 
+def read_now(leader: Primary, offset: int) -> bytes:
+    read: list[bytes] = []
+    leader.read(offset, SECTOR, lambda _error, data: read.append(bytes(data)))
+    assert len(read) == 1
+    return read[0]
+
+
+def test_a_write_does_not_overtake_an_older_one_that_waits_for_an_extent() -> None:
+    """The sender of that is gone, and what is written over it on another connection stays."""
+    world, leader = quiet()
+    active = leader.disk.activity.active
+    extent = next(n for n in range(SIZE // GEOMETRY.extent - 1) if n + 1 not in active)
+    leader.write(extent * GEOMETRY.extent, b"0" * SECTOR, False, lambda _: None)
+    world.loop.run(world.loop.now + 0.5)
+    assert (extent in active, extent + 1 in active) == (True, False)
+    told: list[str] = []
+    offset = (extent + 1) * GEOMETRY.extent - SECTOR
+    leader.write(offset, b"1" * 2 * SECTOR, False, lambda _: told.append("old"))
+    leader.write(offset, b"2" * SECTOR, False, lambda _: told.append("new"))
+    leader.zero(offset + SECTOR, SECTOR, False, False, lambda _: told.append("zero"))
+    world.loop.run(world.loop.now + 1.0)
+    assert told == ["old", "new", "zero"]
+    assert read_now(leader, offset) == b"2" * SECTOR
+    assert read_now(leader, offset + SECTOR) == bytes(SECTOR)
+
+
+def test_a_write_keeps_its_place_when_it_is_shut_out_again() -> None:
+    world, leader = quiet()
+    active = leader.disk.activity.active
+    extent = next(n for n in range(SIZE // GEOMETRY.extent) if n not in active)
+    told: list[str] = []
+    world.service.stalled_until = world.loop.now + 10.0
+    world.cuts.add(frozenset({"a", "b"}))
+    offset = extent * GEOMETRY.extent
+    leader.write(offset, b"1" * SECTOR, False, lambda _: told.append("old"))
+    leader.members.lose(leader.members.peers["b"], "its connection is lost")
+    leader.write(offset, b"2" * SECTOR, False, lambda _: told.append("new"))
+    world.loop.run(world.service.stalled_until + 4.0)
+    assert told == ["old", "new"]
+    assert read_now(leader, offset) == b"2" * SECTOR
+
+
+def test_however_many_wait_for_one_write_they_follow_it_in_order() -> None:
+    world, leader = quiet()
+    active = leader.disk.activity.active
+    extent = next(n for n in range(SIZE // GEOMETRY.extent) if n not in active)
+    told: list[int] = []
+    count = 500  # deeper than any stack, if each went on from the one before it
+    for number in range(count):
+        content = number.to_bytes(4, "big") * (SECTOR // 4)
+        leader.write(
+            extent * GEOMETRY.extent, content, False, lambda _, number=number: told.append(number)
+        )
+    world.loop.run(world.loop.now + 5.0)
+    assert told == list(range(count))
+    assert read_now(leader, extent * GEOMETRY.extent)[:4] == (count - 1).to_bytes(4, "big")
+
+
+def test_flushes_that_wait_are_bounded_too() -> None:
+    """Clients that come, flush and go leave theirs behind while writes are frozen."""
+    world, leader = blocked()
+    told: list[int] = []
+    most = world.settings.held // LEAST
+    for _ in range(most + 1):
+        leader.flush(told.append)
+    assert told == [errno.ENOBUFS]
+    world.loop.run(world.service.stalled_until + 3.0)
+    assert told == [errno.ENOBUFS, *[0] * most]
+
+
 def test_what_waits_is_bounded() -> None:
     coming = Coming(3 * LEAST)
     first, second = coming.enter(0, 10, 0), coming.enter(MIB - 1, 2, 2 * LEAST)

@@ -1,6 +1,7 @@
 """Clients of the volume: of whoever says it is the primary, rightly or not."""
 
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING
 
 from holdfast.storage_replication.engine.primary import Primary
@@ -23,10 +24,16 @@ class Request:
 
 
 class Client:
-    """Sends requests while `busy`; whoever dies with some of them leaves their fate open."""
+    """Sends requests while `busy`; whoever dies with some of them leaves their fate open.
 
-    def __init__(self, world: "World") -> None:
+    With some seeds it has no patience: it connects anew, leaving a request under way, and may send
+    another one for the same place. What it left must not overwrite that.
+    """
+
+    def __init__(self, world: "World", seed: int) -> None:
         self.world = world
+        self._impatient = Random(f"{seed} impatient")
+        self._patience = self._impatient.random() > 0.3
         self.open: dict[Request, None] = {}
         self.busy = True
         self._writes = 0
@@ -43,6 +50,7 @@ class Client:
 
     def _act(self) -> None:
         self._pause()
+        self._leave_one()
         random = self.world.loop.random
         leaders = [m for m in self.world.machines.values() if isinstance(m.process, Primary)]
         if not self.busy or not leaders or len(self.open) >= _DEPTH:
@@ -61,6 +69,15 @@ class Client:
             machine.guard(lambda: self._flush(machine))
         elif self.world.history.free(first, last):
             machine.guard(lambda: self._write(machine, first, last))
+
+    def _leave_one(self) -> None:
+        """Its answer is not heard any more."""
+        if self._patience or not self.open or self._impatient.random() > 0.05:
+            return
+        request = self._impatient.choice(list(self.open))
+        if request.places:
+            self.world.count("left under way")
+            self._end(request, False, False)
 
     def _write(self, machine: "Machine", first: int, last: int) -> None:
         world, primary = self.world, machine.process

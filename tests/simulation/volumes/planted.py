@@ -13,6 +13,7 @@ from holdfast.storage_replication.disk.bitmap import Bitmap
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.disk.undo import UndoLog
 from holdfast.storage_replication.engine import accepting, promotion, replica
+from holdfast.storage_replication.engine.coming import Coming
 from holdfast.storage_replication.engine.counting import Counting
 from holdfast.storage_replication.engine.handshake import pack_active
 from holdfast.storage_replication.engine.membership import Membership
@@ -237,6 +238,11 @@ def failed_disk_taken_for_intact() -> Any:
     return patch.object(MemberDisk, "fail", fail)
 
 
+def overtakes_an_older_write() -> Any:
+    """A write whose extents are active does not wait for one that waits for others."""
+    return patch.object(Coming, "behind", lambda self, number, then: False)
+
+
 BUGS: tuple[Bug, ...] = (
     acknowledged_before_the_replica_has_it,
     flush_of_the_primary_alone,
@@ -260,6 +266,7 @@ BUGS: tuple[Bug, ...] = (
     known_of_an_earlier_record,
     known_without_an_epoch,
     failed_disk_taken_for_intact,
+    overtakes_an_older_write,
 )
 
 FOUND_AT: dict[str, tuple[int, ...]] = {

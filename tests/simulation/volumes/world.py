@@ -63,7 +63,7 @@ class World:
         self.undone: set[int] = set()
         """Epochs that begin with a member going back to its last consistent state."""
         self.decider = Decider(self)
-        self.client = Client(self)
+        self.client = Client(self, seed)
         for machine in self.machines.values():
             machine.start()
         self._renew()

@@ -1,7 +1,8 @@
 """Writes that were taken and are not applied yet: they wait to be let in, or for their extents.
 
 Whoever sent one may be gone, and its successor must not read what that write changes afterwards.
-So reads of the range wait for it, as for one that is applied and not acknowledged (V4).
+So reads of the range wait for it, as for one that is applied and not acknowledged (V4). Nor must
+what the successor writes be overwritten by it: a later write of the range is applied after it.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Coming:
     def __init__(self, limit: int) -> None:
         self._limit, self._kept, self._last = limit, 0, 0
         self._entries: dict[int, Entry] = {}
+        self._behind: dict[int, list[Callable[[], None]]] = {}
         self._parts: dict[int, dict[int, Entry]] = {}
 
     def enter(self, offset: int, length: int, kept: int) -> int:
@@ -56,8 +58,26 @@ class Coming:
             self._parts.setdefault(part, {})[number] = entry
         return number
 
-    def leave(self, number: int) -> None:
-        """It is applied, or never will be."""
+    def behind(self, number: int, then: Callable[[], None]) -> bool:
+        """Whether an earlier one overlaps it; once that has left, `then` is to be called."""
+        entry = self._entries[number]
+        # The earliest of all: many may wait for it, and then none of them for another.
+        first = min((self._first(part, entry) for part in entry.parts()), default=number)
+        if first == number:
+            return False
+        self._behind.setdefault(first, []).append(then)
+        return True
+
+    def _first(self, part: int, entry: Entry) -> int:
+        """The oldest in a part that overlaps an entry there, which does so itself."""
+        return next(
+            number
+            for number, one in self._parts[part].items()
+            if one.offset < entry.end and entry.offset < one.end
+        )
+
+    def leave(self, number: int) -> list[Callable[[], None]]:
+        """It is applied, or never will be. Who waited for that, in order."""
         entry = self._entries.pop(number)
         self._kept -= entry.kept
         for part in entry.parts():
@@ -65,6 +85,7 @@ class Coming:
             del there[number]
             if not there:
                 del self._parts[part]
+        return self._behind.pop(number, [])
 
     def over(self, offset: int, length: int) -> bool:
         """Whether one of them overlaps a range."""

@@ -7,7 +7,7 @@ from holdfast.storage_replication.interfaces import Done
 
 
 class Held:
-    """Their data is bounded by `Coming`, their number by what a connection may have in flight."""
+    """Bounded by `Coming`, where all of them are counted."""
 
     def __init__(self) -> None:
         self._queue: deque[tuple[Callable[[], None], Done]] = deque()

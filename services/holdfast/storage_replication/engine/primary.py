@@ -80,7 +80,8 @@ class Primary:
         if self._refused(offset, length, done):
             return
         now = self.now()
-        if not self._held and not self._shut(now) and self.stream.ready(offset, length):
+        late = self._held or self._shut(now) or self._coming.over(offset, length)
+        if not late and self.stream.ready(offset, length):
             # Alone it leaves at once; what comes while others are under way is collected.
             seq = self.stream.write(offset, data, now, at_once=not self.answers.pending)
             self._apply(offset, length, fua, done, now, seq)
@@ -105,9 +106,26 @@ class Primary:
         if self._ended:
             done(self._ended)
         elif self._held or self._shut(self.now()):
-            self._held.add(partial(self._flush, done), done)
+            self._flush_later(done)
         else:
             self._flush(done)
+
+    def _flush_later(self, done: Done) -> None:
+        """Bounded as writes are, for clients that come and go leave theirs behind."""
+        number = self._coming.enter(0, 0, 0)
+        if not number:
+            done(errno.ENOBUFS)
+            return
+
+        def flush() -> None:
+            self._coming.leave(number)
+            self._flush(done)
+
+        def refused(error: int) -> None:
+            self._coming.leave(number)
+            done(error)
+
+        self._held.add(flush, refused)
 
     def drain(self, done: Done) -> None:
         """A flush that waits for connected async members, too. To be called when nothing is written
@@ -160,12 +178,18 @@ class Primary:
             return
 
         def refused(error: int) -> None:
-            self._coming.leave(number)
+            behind = self._coming.leave(number)
             late.done(error)
+            for then in behind:
+                then()
 
         def enter() -> None:
             began = self.now()
-            if self.stream.ready(late.offset, late.length):
+            if self._ended:
+                refused(self._ended)
+            elif self._coming.behind(number, enter):
+                return
+            elif self.stream.ready(late.offset, late.length):
                 ready(began)
             else:
                 self.stream.activate(late.offset, late.length, partial(ready, began))
@@ -177,9 +201,11 @@ class Primary:
                 # So many may have waited for their extents that the bounds are reached meanwhile.
                 self._held.add(enter, refused)
             else:
-                self._coming.leave(number)
+                behind = self._coming.leave(number)
                 seq = late.apply(began)
                 self._apply(late.offset, late.length, late.fua, late.done, began, seq)
+                for then in behind:
+                    then()
 
         if self._held or self._shut(self.now()):
             self._held.add(enter, refused)
