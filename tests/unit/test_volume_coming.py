@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -117,9 +118,8 @@ def test_however_many_wait_for_one_write_they_follow_it_in_order() -> None:
     count = 500  # deeper than any stack, if each went on from the one before it
     for number in range(count):
         content = number.to_bytes(4, "big") * (SECTOR // 4)
-        leader.write(
-            extent * GEOMETRY.extent, content, False, lambda _, number=number: told.append(number)
-        )
+        done = partial(lambda number, _: told.append(number), number)
+        leader.write(extent * GEOMETRY.extent, content, False, done)
     world.loop.run(world.loop.now + 5.0)
     assert told == list(range(count))
     assert read_now(leader, extent * GEOMETRY.extent)[:4] == (count - 1).to_bytes(4, "big")
