@@ -57,7 +57,8 @@ def decide(state: State, happened: Input, now: float, mint: Mint) -> tuple[State
     turn = Turn(state, now, mint)
     leadership.check(turn)
     _take_in(turn, happened)
-    _advance_groups(turn)
+    if turn.state.leading:
+        _advance_groups(turn)
     return turn.state, turn.effects
 
 
@@ -67,8 +68,6 @@ def _advance_groups(turn: Turn) -> None:
     What a later group does may make room for an earlier one, so one round is not always enough.
     The rounds are bounded; what is left over then, the next input sees.
     """
-    if not turn.state.leading:
-        return
     for _ in range(len(turn.state.groups) + 1):
         before = turn.state
         for group in before.groups:
@@ -78,24 +77,25 @@ def _advance_groups(turn: Turn) -> None:
 
 
 def _take_in(turn: Turn, happened: Input) -> None:
-    match happened:
+    match happened:  # what happens most often first
+        case PulseHeard():
+            liveness.on_pulse(turn, happened.pulse)
         case Tick():
             leadership.on_tick(turn)
             liveness.on_tick(turn)
             fencing.on_tick(turn)
-            quorum.on_tick(turn)
-            standing.on_tick(turn)
-            suspending.on_tick(turn)
-            damping.on_tick(turn)
-            redundancy.on_tick(turn)
-        case PulseHeard(pulse):
-            liveness.on_pulse(turn, pulse)
-        case LeaderSeen():
-            leadership.on_leader_seen(turn, happened)
+            if turn.state.leading:
+                quorum.on_tick(turn)
+                standing.on_tick(turn)
+                suspending.on_tick(turn)
+                damping.on_tick(turn)
+                redundancy.on_tick(turn)
         case VoteReceived(vote):
             quorum.on_vote(turn, vote)
             leadership.on_vote(turn, vote)
             fencing.on_vote(turn, vote)
+        case LeaderSeen():
+            leadership.on_leader_seen(turn, happened)
         case RecordSeen():
             writing.on_record_seen(turn, happened)
         case RecordSpoiled():

@@ -61,7 +61,7 @@ def note(turn: Turn, before: OwnershipRecord, after: OwnershipRecord) -> None:
 
 def on_tick(turn: Turn) -> None:
     """Quarantine a node on which too much failed. Leaders only, and never the last good node."""
-    if not turn.state.leading or not turn.state.records_loaded:
+    if not turn.state.records_loaded:
         return
     for view in turn.state.nodes.values():
         policy = turn.state.cluster.nodes[view.node]

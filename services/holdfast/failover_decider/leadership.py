@@ -188,13 +188,14 @@ def _make_room(turn: Turn) -> None:
 
 def _may_stand(turn: Turn) -> bool:
     state = turn.state
-    if not state.recording or _own_hands_gone(state, turn.now):
-        return False
-    wait = rank(state) * STAND_APART
     suspicion = _deposed(state)
-    if suspicion is not None:
-        return turn.now >= suspicion.raised + wait
-    return turn.now >= max(state.stand_at, state.started) + wait
+    free_at = suspicion.raised if suspicion else max(state.stand_at, state.started)
+    return (
+        state.recording
+        and turn.now >= free_at
+        and turn.now >= free_at + rank(state) * STAND_APART
+        and not _own_hands_gone(state, turn.now)
+    )
 
 
 def _gives_up(turn: Turn) -> bool:

@@ -94,8 +94,10 @@ def _counts_as_alive(view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
 
 def on_tick(turn: Turn) -> None:
     """Greet nodes that are new to this leader; suspect those that have fallen silent."""
-    for name in turn.state.nodes:
-        view = _known(turn, _judged(turn, turn.node(name)))
+    for name, before in turn.state.nodes.items():
+        view = _judged(turn, before)
+        if view.boot is None:
+            view = _known(turn, view)
         if view.suspicion is not None and view.suspicion.hands_only:
             _monitor_silent_too(turn, view, view.suspicion)
         if view.boot is None or view.suspicion is not None:
@@ -114,7 +116,7 @@ def _known(turn: Turn, view: NodeView) -> NodeView:
 
     Else a leader that started after the owner died would wait for ever for somebody it never knew.
     """
-    if view.boot is not None or not (turn.state.leading and turn.state.records_loaded):
+    if not (turn.state.leading and turn.state.records_loaded):
         return view
     owned = [g for g in turn.state.groups.values() if g.record.owner == view.node]
     latest = max(owned, key=lambda group: group.revision, default=None)
@@ -173,11 +175,10 @@ def _hands_silent(state: State, view: NodeView, now: float) -> bool:
 
     Nobody would then stop its groups: only a fence can, though the node's monitor still beats.
     """
-    owns = any(
+    return now - _hands_since(state, view) >= state.timing.ttl and any(
         group.record.owner == view.node and group.record.boot == view.boot
         for group in state.groups.values()
     )
-    return owns and now - _hands_since(state, view) >= state.timing.ttl
 
 
 def _hands_since(state: State, view: NodeView) -> float:

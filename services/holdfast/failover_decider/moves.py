@@ -44,12 +44,12 @@ def advance(turn: Turn, group: str) -> None:
         put_right(turn, view)
         return
     match view.record.phase:
+        case Phase.ACTIVE:
+            _active(turn, view)
         case Phase.STOPPED:
             _first(turn, view, rules.start_stopped)
         case Phase.HELD:
             _held(turn, view)
-        case Phase.ACTIVE:
-            _active(turn, view)
         case Phase.FENCING:
             _fencing(turn, view)
         case Phase.STOPPING | Phase.STARTING:
@@ -88,8 +88,9 @@ def _held(turn: Turn, view: GroupView) -> None:
 
 
 def _active(turn: Turn, view: GroupView) -> None:
-    further = (rules.failed_at_owner, planned.misplaced, planned.failback)
-    _first(turn, view, *_of_the_owner(), *further)
+    well = rules.runs_well(turn.state, view, turn.now)
+    amiss = () if well else (*_of_the_owner(), rules.failed_at_owner)
+    _first(turn, view, *amiss, planned.misplaced, planned.failback)
 
 
 def _of_the_owner() -> tuple[Rule, ...]:

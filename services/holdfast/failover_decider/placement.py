@@ -65,8 +65,13 @@ def choose(
 
 def alive(state: State, view: NodeView, now: float) -> bool:
     """Whether the node beats and nothing has been begun against it."""
-    fresh = view.clock > 0 and now - view.heard < state.timing.suspect_after
-    return view.boot is not None and view.suspicion is None and view.revoked is None and fresh
+    return (
+        view.boot is not None
+        and view.suspicion is None
+        and view.revoked is None
+        and view.clock > 0
+        and now - view.heard < state.timing.suspect_after
+    )
 
 
 def well(state: State, view: NodeView, now: float) -> bool:

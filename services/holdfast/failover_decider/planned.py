@@ -22,8 +22,10 @@ MISPLACED_FOR = 3.0
 def misplaced(state: State, view: GroupView, now: float) -> Verdict:
     """A required affinity does not hold, because another group moved or the file changed."""
     reason = constraints.misplaced_because(state, view)
+    if reason is None:
+        return None
     owner, report = owner_of(state, view), current_report(state, view, now)
-    if reason is None or report is None or report.state != "active" or owner.seen is None:
+    if report is None or report.state != "active" or owner.seen is None:
         return None
     if now - view.phase_since < MISPLACED_FOR or constraints.missing(state, view.group):
         return None
@@ -44,16 +46,21 @@ def failback(state: State, view: GroupView, now: float) -> Verdict:
         return None
     if policy.failback_window is not None and view.group not in state.windows:
         return None
-    preferred, report = _before(policy, view.record.owner), current_report(state, view, now)
-    if not preferred or report is None or report.state != "active":
+    ready = [
+        name
+        for name in _before(policy, view.record.owner)
+        if _trusted(state, state.nodes[name], now, policy.failback_after)
+    ]
+    if not ready:
         return None
-    if constraints.missing(state, view.group):
+    report = current_report(state, view, now)
+    if report is None or report.state != "active" or constraints.missing(state, view.group):
         return None
     choice = choose(state, view.group, now, view.record.avoid, orderly=True)
-    if choice.target not in preferred:
+    if choice.target not in ready:
         return None
     target = state.nodes[choice.target]
-    if not _trusted(state, target, now, policy.failback_after) or target.seen is None:
+    if target.seen is None:
         return None
     refusal = damping.too_often(state, view, now, target.seen)
     return refusal or chosen("failback", MoveKind.FAILBACK, Phase.STOPPING, choice, target.seen)
@@ -67,5 +74,6 @@ def _before(policy: Group, owner: str | None) -> list[str]:
 
 
 def _trusted(state: State, view: NodeView, now: float, seconds: float) -> bool:
-    free = marked(state, "quarantine", Scope.NODE, view.node) is None
-    return free and view.well_since > 0 and now - view.well_since >= seconds
+    if view.well_since <= 0 or now - view.well_since < seconds:
+        return False
+    return marked(state, "quarantine", Scope.NODE, view.node) is None

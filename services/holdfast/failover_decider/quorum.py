@@ -29,8 +29,6 @@ def on_vote(turn: Turn, vote: Vote) -> None:
 def on_tick(turn: Turn) -> None:
     """Say, once, which voter has fallen silent. Leaders only: nobody else asks them often."""
     state = turn.state
-    if not state.leading:
-        return
     for voter in state.cluster.cluster.voters:
         since = max(state.voters_heard.get(voter, 0.0), state.leading_since)
         silent = turn.now - since

@@ -51,7 +51,7 @@ def not_admitted(state: State, group: str, target: str, now: float, after: Trail
 def on_tick(turn: Turn) -> None:
     """Review it now and then. Leaders only."""
     state, known = turn.state, turn.state.redundancy
-    if not (state.leading and state.records_loaded) or turn.now < known.review_at:
+    if not state.records_loaded or turn.now < known.review_at:
         return
     found = losses(state, turn.now)
     since = known.since if found.keys() == known.losses.keys() else turn.now

@@ -57,6 +57,15 @@ def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
     return refusal or chosen("start_stopped", MoveKind.START, Phase.STARTING, choice, after)
 
 
+def runs_well(state: State, view: GroupView, now: float) -> bool:
+    """The living owner says, at the epoch of the record, that it runs.
+
+    Then no rule about what became of the owner, or failed there, can have a verdict.
+    """
+    report = current_report(state, view, now)
+    return report is not None and report.state == "active" and report.epoch == view.record.epoch
+
+
 def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
     """The owner is proven dead, or silent past its lease: it is fenced and the group fails over."""
     owner = owner_of(state, view)
@@ -134,10 +143,8 @@ def owner_stopped_it(state: State, view: GroupView, now: float) -> Verdict:
 
 def owner_runs_it_still(state: State, view: GroupView, now: float) -> bool:
     """A stop that failed never reached the owner, or was undone there, and can do so no more."""
-    report = current_report(state, view, now)
     over = now - view.phase_since > state.timing.order_expiry + SETTLE
-    well = report is not None and report.state == "active" and report.epoch == view.record.epoch
-    return well and over
+    return over and runs_well(state, view, now)
 
 
 def failed_at_owner(state: State, view: GroupView, now: float) -> Verdict:

@@ -64,10 +64,10 @@ def left(view: StandingView, mark: Mark, now: float) -> float | None:
 
 
 def on_tick(turn: Turn) -> None:
-    """What is over ends; what is not is stored with the time that is left."""
+    """What is over ends; what is not is stored with the time that is left. Leaders only."""
     view = turn.state.standing
     if view.writing is not None:
-        if turn.state.leading and not view.in_flight and turn.now >= view.retry_at:
+        if not view.in_flight and turn.now >= view.retry_at:
             _set(turn, replace(view, in_flight=True))
             turn.do(WriteStanding(view.writing, view.revision))
         return
