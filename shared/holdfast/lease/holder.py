@@ -123,11 +123,12 @@ class HolderState(msgspec.Struct, frozen=True):
 
     def _count(self, vote: Vote, round_: Round) -> "HolderState":
         round_ = replace(round_, granted=round_.granted | {vote.voter})
-        state = replace(self, rounds={**self.rounds, vote.round: round_})
+        rounds = {**self.rounds, vote.round: round_}
         if len(round_.granted) < majority(self.voters) or round_.term < self.term:
-            return state
+            return replace(self, rounds=rounds)
         return replace(
-            state,
+            self,
+            rounds=rounds,
             term=round_.term,
             highest_seen=max(self.highest_seen, round_.term),
             # From before the question was sent: no voter can have promised earlier than that.

@@ -44,7 +44,7 @@ class VoterState(msgspec.Struct, frozen=True):
 
     def stored(self, lease: str) -> LeaseTerm:
         """The highest term this voter agreed to; term 0 of nobody if none."""
-        return self.terms.get(lease, LeaseTerm(lease=lease))
+        return self.terms.get(lease) or LeaseTerm(lease=lease)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ def answer(state: VoterState, request: Renew | Claim | Release, now: float) -> A
         return _refuse(state, request, stranger)
     if state.blank:
         return _refuse(state, request, "this voter has no memory yet and is asking the others", 1.0)
-    if isinstance(request, Renew | Claim) and request.ttl > state.bound:
+    if not isinstance(request, Release) and request.ttl > state.bound:
         return _refuse(
             state, request, f"ttl {request.ttl} s is longer than this voter's {state.bound} s"
         )
