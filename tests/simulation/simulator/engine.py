@@ -1,7 +1,8 @@
 """Virtual time: what happens next, and nothing in between."""
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -21,23 +22,21 @@ class Engine:
         self.steps = 0
         self.chance = chance
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._order = 0
+        self._order = count(1)
 
     def at(self, time: float, act: Callable[..., None], *args: Any) -> None:
         """Do something at a true time; what is due at the same time happens in order of asking."""
-        self._order += 1
-        heapq.heappush(self._queue, (time, self._order, act, args))
+        heappush(self._queue, (time, next(self._order), act, args))
 
     def after(self, seconds: float, act: Callable[..., None], *args: Any) -> None:
         """Do something after true seconds."""
-        self._order += 1
-        heapq.heappush(self._queue, (self.now + seconds, self._order, act, args))
+        heappush(self._queue, (self.now + seconds, next(self._order), act, args))
 
     def run_until(self, end: float) -> None:
         """Let time pass until `end`."""
-        queue, pop = self._queue, heapq.heappop
+        queue = self._queue
         while queue and queue[0][0] <= end:
-            self.now, _, act, args = pop(queue)
+            self.now, _, act, args = heappop(queue)
             self.steps += 1
             if self.steps > MAX_STEPS:
                 raise Endless(f"{MAX_STEPS} steps are not enough")

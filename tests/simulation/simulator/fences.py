@@ -43,6 +43,8 @@ class Fences:
 
     def end_overtaken(self, asker: "DeciderService") -> None:
         """Kill the agents whose order does not stand any more, as the shell does."""
+        if not self._running:
+            return
         for (whose, node), run in list(self._running.items()):
             if whose is asker and not stands(asker.state, run, asker.clock()):
                 del self._running[whose, node]

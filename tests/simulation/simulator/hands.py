@@ -87,6 +87,7 @@ class HandsService(Service):
         device = world.machines[place.name].timer
         longest = int(timing.ttl - timing.margin - timing.renew_every)
         self.watchdog = Watchdog(device, longest)
+        self.has_watchdog = device is not None
         self._last_pet_at = 0.0
         self._starting = 0
         self.tenure = Tenure(stop_before=timing.stop_before)
@@ -144,7 +145,7 @@ class HandsService(Service):
             self._changed()
 
     def _group_changed(self) -> None:
-        if self.alive and not self._owns():
+        if self.has_watchdog and self.alive and not self._owns():
             self.watchdog.idle()
 
     def _carry_out(self, actor: Actor, effect: Effect, asker: "DeciderService | None") -> None:
@@ -188,6 +189,8 @@ class HandsService(Service):
 
     def _look(self) -> None:
         """The lease was looked at; as `Hands._lease_looked_at`."""
+        if not self.has_watchdog:
+            return
         until, now = self.holder.valid_until, self.clock()
         self.watchdog.look(until, now, owns=self._owns())
         at = self.watchdog.last_pet(until)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 REPEAT = 0.02
 """The share of messages that are given to a core a second time, to see that nothing changes."""
-MESSAGES = (PulseHeard, LeaderSeen, VoteReceived, OrderAnswered, RecordSeen, FenceDone)
+MESSAGES = frozenset({PulseHeard, LeaderSeen, VoteReceived, OrderAnswered, RecordSeen, FenceDone})
 SIDE_EFFECTS = {Phase.STARTING: "start", Phase.STOPPING: "stop"}
 
 
@@ -95,7 +95,7 @@ class Invariants:
     def on_decided(self, decider: "DeciderService", happened: Input, effects: list[Effect]) -> None:
         """One leader at a time, its effects allowed, its steps idempotent."""
         state = decider.state
-        if state.leading and effects and state.leadership.valid(decider.clock()):
+        if effects and state.leading and state.leadership.valid(decider.clock()):
             self._alone(decider)
         for effect in effects:
             match effect:
@@ -107,7 +107,7 @@ class Invariants:
                     self._policy(self._policies.on_write, state, effect.record)
                 case _:
                     pass
-        if isinstance(happened, MESSAGES) and self._world.chance.random() < REPEAT:
+        if type(happened) in MESSAGES and self._world.chance.random() < REPEAT:
             now = decider.clock()
             again, more = decider_core.decide(state, happened, now, self._world.mint)
             more = [effect for effect in more if not isinstance(effect, Reject)]
@@ -267,9 +267,9 @@ class Invariants:
         state, place = actor.state, hands.place
         self._workloads.on_turn(hands, actor, event)
         if effects:
-            stopped = {n for n, known in state.resources.items() if known.state == "stopped"}
             for process in self._world.machines[place.name].of(state.group):
-                if state.phase == "stopped" or process.resource in stopped:
+                known = state.resource(process.resource)
+                if "stopped" in (state.phase, known.state):
                     text = f"{state.group}/{process.resource} is called stopped and runs"
                     raise Violation("I4", f"{text} on {place.name}")
             if state.epoch < self._epochs.get((place.name, state.group), 0):

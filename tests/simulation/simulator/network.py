@@ -13,6 +13,8 @@ HELD_BACK = 0.05
 """The share of what a broken link takes that still arrives, seconds later: buffers, retries."""
 HELD_BACK_ORDERS = 0.3
 REMEMBERED = 60
+Letter = tuple[str, str, str, tuple[Any, ...]]
+"""To which place, service and method, and with what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class Network:
         self.weather = CALM
         self.trap: Callable[[str, str], None] | None = None
         """What happens at the next order, just before it leaves: given sender and receiver."""
-        self._past: deque[tuple[str, str, str, tuple[Any, ...]]] = deque(maxlen=REMEMBERED)
-        self._orders: deque[tuple[str, str, str, tuple[Any, ...]]] = deque(maxlen=REMEMBERED)
+        self._past: deque[Letter] = deque(maxlen=REMEMBERED)
+        self._orders: deque[Letter] = deque(maxlen=REMEMBERED)
 
     def linked(self, a: str, b: str) -> bool:
         """Whether two places hear each other, both ways."""
@@ -45,15 +47,15 @@ class Network:
 
     def send(self, src: str, dst: str, slot: str, method: str, *args: Any) -> None:
         """To whichever incarnation of a service runs there when the message arrives."""
-        held_back = HELD_BACK
+        letter, held_back = (dst, slot, method, args), HELD_BACK
         if src != dst:
-            self._past.append((dst, slot, method, args))
+            self._past.append(letter)
             if method == "order":
                 held_back = HELD_BACK_ORDERS
-                self._orders.append((dst, slot, method, args))
+                self._orders.append(letter)
                 self._spring(src, dst)
         for delay in self._delays(src, dst, held_back):
-            self._engine.after(delay, self._arrive, dst, slot, method, args)
+            self._engine.after(delay, self._arrive, letter)
 
     def reply(self, src: str, asker: Service, act: Callable[..., None], *args: Any) -> None:
         """To the very process that asked: its inbox dies with it."""
@@ -66,14 +68,15 @@ class Network:
         past = self._orders if self._orders and chance.random() < 0.6 else self._past
         if past:
             self._seen["old message arrives"] += 1
-            self._arrive(*chance.choice(past))
+            self._arrive(chance.choice(past))
 
     def _spring(self, src: str, dst: str) -> None:
         trap, self.trap = self.trap, None
         if trap is not None:
             trap(src, dst)
 
-    def _arrive(self, dst: str, slot: str, method: str, args: tuple[Any, ...]) -> None:
+    def _arrive(self, letter: Letter) -> None:
+        dst, slot, method, args = letter
         service = self._places[dst].services.get(slot)
         if service is not None:
             service.run(getattr(service, method), args)
