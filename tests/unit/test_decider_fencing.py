@@ -11,8 +11,14 @@ from holdfast.events.ownership import (
     MoveKind,
 )
 from holdfast.events.system import OperatorRequest
-from holdfast.failover_decider.fencing import stands
-from holdfast.failover_decider.messages import FenceAsked, GroupAsked, RecordSeen, RunFence
+from holdfast.failover_decider.fencing import LOOK_AGAIN_AT_MOST, stands
+from holdfast.failover_decider.messages import (
+    FenceAsked,
+    FenceDone,
+    GroupAsked,
+    RecordSeen,
+    RunFence,
+)
 from holdfast.failover_decider.state import Fencing, Suspicion, Trail
 from holdfast.ownership import Intent, Phase
 from holdfast.structs import replace
@@ -168,6 +174,77 @@ def test_mass_fencing_is_held_until_an_operator_allows_it(two_owners: World) -> 
     assert world.hosts["beta"].alive
 
 
+def looks(world: World, node: str, since: float) -> int:
+    """How often its fence devices were asked for its status."""
+    started = world.emitted(FenceStarted, since)
+    return len([run for run in started if (run.node, run.action) == (node, "status")])
+
+
+def test_a_node_that_is_held_is_asked_for_its_status_with_growing_pauses(two_owners: World) -> None:
+    world = two_owners
+    world.run(60.0)
+    asked = world.now
+    world.run(600.0)
+    for node in ("alpha", "beta"):
+        assert 55 <= looks(world, node, asked) <= 60, "about once in LOOK_AGAIN_AT_MOST"
+
+
+def test_a_host_that_is_switched_off_by_hand_while_held_is_noticed_soon(two_owners: World) -> None:
+    world = two_owners
+    world.run(600.0)
+    world.kill("alpha")
+    world.start_decider("alpha")
+    world.run(LOOK_AGAIN_AT_MOST + 1.0)
+    assert "fenced_off" in [revoked.proof for revoked in world.emitted(LeaseRevoked)]
+
+
+def test_an_order_to_switch_off_does_not_wait_for_the_pause_between_looks(
+    two_owners: World,
+) -> None:
+    world = two_owners
+    world.run(600.0)
+    while looks(world, "alpha", world.now - 0.5) == 0:
+        world.run(0.1)
+    world.run(1.0)
+    assert isinstance(ask(world, "allow", "alpha"), Begun)
+    assert [f.node for f in world.emitted(FenceStarted) if f.action == "off"] == ["alpha"]
+
+
+@pytest.mark.parametrize("action", ["status", "off"])
+def test_a_device_that_has_failed_for_days_is_asked_on(two_owners: World, action: str) -> None:
+    world = two_owners
+    leader = world.leader()
+    assert leader is not None
+    state = world.deciders[leader]
+    assert state is not None
+    alpha = state.nodes["alpha"]
+    assert alpha.suspicion is not None
+    fencing = Fencing(action=action, started=alpha.suspicion.trail)  # type: ignore[arg-type]
+    suspicion = replace(alpha.suspicion, fencing=fencing, failures=5000, looks=5000)
+    nodes = {**state.nodes, "alpha": replace(alpha, suspicion=suspicion)}
+    world.deciders[leader] = replace(state, nodes=nodes)
+    done = FenceDone("alpha", "boot-alpha-1", action, "failed", "fence_test", "no answer", 5.0)  # type: ignore[arg-type]
+    world.feed(leader, done)
+    since = world.now
+    world.run(30.0)
+    assert looks(world, "alpha", since) >= 2
+
+
+def test_a_new_suspicion_is_looked_into_as_often_as_the_first() -> None:
+    """Within the ttl, so that a host that lost its power is taken over in about two seconds."""
+    world = World(cluster(groups=1))
+    world.run(5.0)
+    world.fence_says["beta"] = lambda _: ("on", "it runs")
+    world.hosts["beta"].cut_off = True  # it owns nothing: nobody switches it off
+    world.run(300.0)
+    world.hosts["beta"].cut_off = False
+    world.run(5.0)
+    again = world.now
+    world.hosts["beta"].cut_off = True
+    world.run(TIMING.ttl)
+    assert looks(world, "beta", again) >= 4
+
+
 def test_mass_fencing_ends_by_itself_when_a_node_is_heard_again(two_owners: World) -> None:
     world = two_owners
     assert "off" not in {f.action for f in world.emitted(FenceStarted)}
@@ -248,10 +325,10 @@ def test_what_is_being_called_off_is_not_carried_out_either() -> None:
     world.hosts["alpha"].cut_off = True
     while world.record().phase != Phase.FENCING:
         world.run(0.01)
-    del world.fence_says["alpha"]
     world.hosts["alpha"].cut_off = False
     world.store_stalled_until = world.now + 8.0
     world.run(3.0)
+    del world.fence_says["alpha"]
     world.hosts["alpha"].cut_off = True
     stalled = world.now
     world.run(TIMING.suspect_after + 2.0)

@@ -28,7 +28,10 @@ from holdfast.structs import replace
 from holdfast.wire import FencedOff, LeaseExpired, Proof, Vote
 
 ASK_AGAIN = 1.0
-"""Seconds between two questions to a fence device for a node's status."""
+"""Seconds between two questions to a fence device for a node's status, within the ttl."""
+LOOK_AGAIN_AT_MOST = 10.0
+"""What those seconds grow to after it, for nothing new was learnt: a host that somebody switches
+off by hand is still noticed before he wonders, and a device is not asked all night long."""
 MAX_BACKOFF = 60.0
 REVOKE_AGAIN = 0.5
 RUNS_PER_DEVICE = 3
@@ -102,17 +105,27 @@ def on_fence_done(turn: Turn, done: FenceDone) -> None:
         )
         suspicion = replace(suspicion, fencing=None, proof=proof, proof_trail=finished)
     else:
-        failures = suspicion.failures + (done.action == "off")
-        pause = min(ASK_AGAIN * 2**failures, MAX_BACKOFF)
-        suspicion = replace(
-            suspicion,
-            fencing=None,
-            failures=failures,
-            last_answer=f"{done.action}: {done.detail}",
-            next_fence=turn.now + pause,
-        )
+        answer = f"{done.action}: {done.detail}"
+        suspicion = replace(suspicion, fencing=None, last_answer=answer)
+        suspicion = _pausing(turn, suspicion, done.action)
     turn.set_suspicion(done.node, suspicion)
     on_tick(turn)
+
+
+def _pausing(turn: Turn, suspicion: Suspicion, action: str) -> Suspicion:
+    """It proved nothing: the same again later, and later each time."""
+    if action == "off":
+        failures = suspicion.failures + 1
+        pause = _doubled(failures, MAX_BACKOFF)
+        return replace(suspicion, failures=failures, next_fence=turn.now + pause)
+    looks = suspicion.looks + silent_past_ttl(turn.state, suspicion, turn.now)
+    pause = _doubled(looks, LOOK_AGAIN_AT_MOST)
+    return replace(suspicion, looks=looks, next_look=turn.now + pause)
+
+
+def _doubled(times: int, at_most: float) -> float:
+    """ASK_AGAIN, doubled so often; after a night of failures the power alone would be no float."""
+    return min(ASK_AGAIN * 2.0 ** min(times, 16), at_most)
 
 
 def on_vote(turn: Turn, vote: Vote) -> None:
@@ -147,11 +160,10 @@ def _seek_proof(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
         if proof is not None:
             _proven(turn, view.node, suspicion, proof)
             return
-    if turn.now < suspicion.next_fence:
-        return
     if devices:
         off = wanted and not restraint(state, view, turn.now)
-        _run(turn, view, suspicion, "off" if off else "status")
+        if turn.now >= (suspicion.next_fence if off else suspicion.next_look):
+            _run(turn, view, suspicion, "off" if off else "status")
     elif wanted and not suspicion.hands_only:
         _without_device(turn, view, suspicion)
 

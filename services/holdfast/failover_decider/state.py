@@ -47,6 +47,9 @@ class Suspicion(msgspec.Struct, frozen=True):
     fencing: Fencing | None = None
     next_fence: float = 0.0
     failures: int = 0
+    next_look: float = 0.0
+    looks: int = 0
+    """`off` may be ordered again at `next_fence`, `status` at `next_look`; in vain so often."""
     last_answer: str = ""
     """Why the last fence run proved nothing."""
     allowed: bool = False
