@@ -63,3 +63,8 @@ class OwnershipRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is held; in `fencing`, why the owner must be fenced although it is still heard."""
     avoid: Annotated[list[BootId], Meta(max_length=15)] = []
     """Boots on which the group failed: it does not move back there by itself."""
+
+    @property
+    def ordered_down(self) -> bool:
+        """Whether an operator stopped it, or wants it stopped: an operator starts it again."""
+        return self.intent is not None and self.intent.kind == MoveKind.STOP

@@ -3,7 +3,9 @@
 from typing import Any
 from unittest.mock import patch
 
-from holdfast.failover_decider import constraints, maintenance, moves
+from holdfast.events.ownership import MoveKind
+from holdfast.failover_decider import constraints, maintenance, moves, rules
+from holdfast.failover_decider.placement import choose
 from tests.simulation.planted import Bug
 
 
@@ -47,6 +49,15 @@ def requirement_ignored() -> Any:
     return patch.object(constraints, "missing", lambda *_: [])
 
 
+def operators_stop_forgotten() -> Any:
+    """A stop that failed is an operator's word no more: once its owner is lost, it is started."""
+
+    def onward(state: Any, view: Any, now: float) -> Any:
+        return MoveKind.FAILOVER, choose(state, view.group, now, [])
+
+    return patch.object(rules, "onward", onward)
+
+
 BUGS: list[Bug] = [
     maintenance_ignored,
     maintenance_counts_as_proof,
@@ -54,6 +65,7 @@ BUGS: list[Bug] = [
     only_the_owner_counts,
     capacity_ignored,
     requirement_ignored,
+    operators_stop_forgotten,
 ]
 FOUND_AT: dict[str, tuple[int, ...]] = {
     "maintenance_ignored": (21,),
@@ -62,5 +74,6 @@ FOUND_AT: dict[str, tuple[int, ...]] = {
     "only_the_owner_counts": (6,),
     "capacity_ignored": (38,),
     "requirement_ignored": (20,),
+    "operators_stop_forgotten": (17,),
 }
 """Seeds at which they were found when this was written."""

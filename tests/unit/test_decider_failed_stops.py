@@ -28,6 +28,28 @@ def held(kind: str = "lease-only", *, groups: int = 1) -> World:
     return world
 
 
+def held_by_word(kind: str = "lease-only") -> World:
+    """An operator's stop of g0 failed on alpha."""
+    fencing = "lease-only" if kind == "lease-only" else "required"
+    world = World(cluster(fencing=fencing, device=False, watchdog=kind != "lease-only"))
+    for host in world.hosts.values():
+        host.watchdog = ARMED if kind == "watchdog" else None
+    world.run(10.0)
+    world.hosts["alpha"].stop_fails = True
+    assert isinstance(world.ask("stop"), Begun)
+    world.run(5.0)
+    assert (world.record().phase, world.record().owner) == (Phase.HELD, "alpha")
+    return world
+
+
+def stopped_as_ordered(world: World) -> bool:
+    """Nobody owns it, nothing runs, and its record says whose word that is."""
+    record, (held, *_) = world.record(), world.emitted(GroupHeld)[::-1]
+    said_so = "an operator stopped it" in record.reason and held.reason == record.reason
+    down = {host.groups["g0"].state for host in world.hosts.values() if host.alive} == {"stopped"}
+    return (record.phase, record.owner) == (Phase.HELD, None) and said_so and down
+
+
 def said(world: World, rule: str, since: float = 0.0) -> list[str]:
     return [r.reason for r in world.emitted(DecisionRefused, since) if r.rule == rule]
 
@@ -128,3 +150,52 @@ def test_a_leader_that_never_heard_of_it_reads_it_in_the_record() -> None:
     assert world.leader() in ("beta", "gamma")
     assert (world.record().phase, world.record().owner) == (Phase.HELD, "alpha")
     assert said(world, "stop_failed")
+
+
+@pytest.mark.parametrize("kind", ["lease-only", "watchdog"])
+@pytest.mark.parametrize("finds", ["stopped", "unknown"])
+def test_what_an_operator_stopped_stays_down_when_its_host_reboots(kind: str, finds: str) -> None:
+    """A stop failed; the new boot proves that it ended, and `unknown` is stopped there first."""
+    world = held_by_word(kind)
+    world.kill("alpha")
+    world.boot("alpha", finds=finds)
+    world.start_decider("alpha")
+    world.run(60.0)
+    assert stopped_as_ordered(world)
+    assert "start" not in {order.action for _, order in world.sent if order.epoch > 1}
+    assert isinstance(world.ask("start"), Begun)
+    world.run(5.0)
+    assert world.record().phase == Phase.ACTIVE
+
+
+def test_what_an_operator_stopped_stays_down_when_its_host_is_lost() -> None:
+    world = held_by_word("watchdog")
+    world.kill("alpha")
+    world.run(30.0)
+    assert [revoked.proof for revoked in world.emitted(LeaseRevoked)] == ["watchdog_expired"]
+    assert stopped_as_ordered(world)
+
+
+def test_what_an_operator_stopped_stays_down_when_the_stop_comes_to_pass_later() -> None:
+    world = held_by_word()
+    world.report("alpha", "stopped")
+    world.run(20.0)
+    assert stopped_as_ordered(world)
+
+
+def test_a_stop_that_an_operator_ordered_goes_on_when_the_host_is_back() -> None:
+    """It was silent so long that its fence was decided, and could not be carried out."""
+    world = World(cluster(device=True))
+    world.run(10.0)
+    world.deciders["alpha"] = None  # its hands and its monitor go on
+    world.run(TIMING.leader_ttl + 5.0)
+    world.fence_says["alpha"] = lambda _: ("on", "it runs")
+    world.hosts["alpha"].cut_off = True
+    assert isinstance(world.ask("stop"), Begun)
+    world.run(TIMING.ttl + 2.0)
+    assert world.record().phase == Phase.FENCING
+    world.hosts["alpha"].cut_off = False
+    world.run(20.0)
+    assert said(world, "owner_came_back")
+    assert stopped_as_ordered(world)
+    assert "start" not in {order.action for _, order in world.sent if order.epoch > 1}

@@ -4,7 +4,6 @@ A group counts at its owner and, while it moves, at its target, too: so two deci
 cannot both take the last room, and what is kept apart never meets.
 """
 
-from holdfast.events.ownership import MoveKind
 from holdfast.failover_decider.state import GroupView, State
 from holdfast.ownership import OwnershipRecord, Phase
 
@@ -108,7 +107,7 @@ def unplaced_companions(state: State, group: str) -> list[str]:
     return [
         other
         for other in state.cluster.groups[group].together_with
-        if not _places(state.groups[other]) and not _stopped(state.groups[other].record)
+        if not _places(state.groups[other]) and not state.groups[other].record.ordered_down
     ]
 
 
@@ -132,7 +131,3 @@ def _target(record: OwnershipRecord) -> str | None:
     if record.intent is None or record.phase not in UNDER_WAY:
         return None
     return record.intent.target
-
-
-def _stopped(record: OwnershipRecord) -> bool:
-    return record.intent is not None and record.intent.kind == MoveKind.STOP

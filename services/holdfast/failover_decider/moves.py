@@ -7,7 +7,7 @@ the same orders under the same intent ids.
 import msgspec
 
 from holdfast.events.fields import group_entity
-from holdfast.events.ownership import MoveFailed, MoveKind
+from holdfast.events.ownership import MoveFailed
 from holdfast.failover_decider import constraints, fencing, planned, proofs, reboots, rules
 from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.maintenance import permitted
@@ -18,7 +18,7 @@ from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.spoiled import put_right
 from holdfast.failover_decider.state import GroupView, NodeView, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
-from holdfast.failover_decider.verdicts import Refusal, Rule
+from holdfast.failover_decider.verdicts import ORDERED_DOWN, Refusal, Rule
 from holdfast.failover_decider.writing import (
     carry_out,
     next_intent,
@@ -137,13 +137,17 @@ def _fencing(turn: Turn, view: GroupView) -> None:
 
 
 def _call_off(turn: Turn, view: GroupView, owner: NodeView) -> None:
-    """The owner lives. Where a stop failed before it was silent, the group is held as it was."""
+    """The owner lives. Where a stop failed before it was silent, the group is held as it was; one
+    that an operator ordered goes on."""
     reason = f"{owner.node} is heard again, in the same boot"
     refuse(turn, view, Refusal("owner_came_back", reason, trail_of(view)))
     view = turn.group(view.group)
     if proofs.stop_failed(view.record):
         intent = next_intent(turn, view, "fence")
         write(turn, view, _changed(view, phase=Phase.HELD, intent=intent))
+    elif view.record.ordered_down:
+        intent = next_intent(turn, view, "fence")
+        write(turn, view, _changed(view, phase=Phase.STOPPING, intent=intent))
     else:
         write(turn, view, _changed(view, phase=Phase.ACTIVE, intent=None))
 
@@ -244,14 +248,10 @@ def _start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
     """The old owner is surely out: order the start on the best node left, or hold the group."""
     intent = view.record.intent
     assert intent is not None
-    if intent.kind == MoveKind.STOP:
-        stopped = next_intent(turn, view, finished)
-        text = "an operator stopped it; `holdfast start` starts it again"
-        write(
-            turn,
-            view,
-            _changed(view, phase=Phase.HELD, owner=None, boot=None, intent=stopped, reason=text),
-        )
+    if view.record.ordered_down:
+        down = next_intent(turn, view, finished)
+        nobody = _changed(view, phase=Phase.HELD, owner=None, boot=None, intent=down)
+        write(turn, view, replace(nobody, reason=ORDERED_DOWN))
         return
     # Of an orderly move whose target failed: back to where it was.
     wanted = intent.origin if intent.origin and intent.tried else intent.target

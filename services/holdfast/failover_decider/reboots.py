@@ -7,10 +7,8 @@ Hands that do not say so in time are ordered to stop it, and the record then nam
 from there on it is a stop like any other, that is confirmed, or fails, or ends in a fence.
 """
 
-from holdfast.events.ownership import MoveKind
-from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.state import GroupView, NodeView, State
-from holdfast.failover_decider.verdicts import Decision, Verdict, owner_of
+from holdfast.failover_decider.verdicts import Decision, Verdict, onward, owner_of
 from holdfast.ownership import OwnershipRecord, Phase
 
 HANDS_START = 20.0
@@ -37,10 +35,10 @@ def reboot_unconfirmed(state: State, view: GroupView, now: float) -> Verdict:
     after = suspicion.trail if suspicion is not None else owner.seen
     if not reason or after is None:
         return None
-    choice = choose(state, view.group, now, [])
+    kind, choice = onward(state, view, now)
     return Decision(
         rule="reboot_unconfirmed",
-        kind=MoveKind.FAILOVER,
+        kind=kind,
         phase=Phase.STOPPING,
         target=choice.target,
         boot=owner.boot,

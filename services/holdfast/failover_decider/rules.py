@@ -12,15 +12,18 @@ from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.reboots import confirmed, rebooted
 from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
 from holdfast.failover_decider.verdicts import (
+    ORDERED_DOWN,
     Decision,
     Refusal,
     Verdict,
     chosen,
     current_report,
     nowhere,
+    onward,
     owner_of,
 )
 from holdfast.ownership import Phase
+from holdfast.structs import replace
 from holdfast.wire import GroupReport
 
 WAIT_FOR_PREFERRED = 10.0
@@ -32,8 +35,8 @@ SETTLE = 1.0
 def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
     """A group that nobody runs is started on its first node, if that one appears in time."""
     record = view.record
-    if record.intent is not None and record.intent.kind == MoveKind.STOP:
-        return None  # an operator stopped it, and an operator starts it
+    if record.ordered_down:
+        return None
     tried = record.intent.tried if record.phase == Phase.HELD and record.intent else []
     waited = now - state.leading_since >= WAIT_FOR_PREFERRED
     missing = constraints.missing(state, view.group)
@@ -83,10 +86,10 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
     if unstopped:
         return Refusal("stop_failed", unstopped, suspicion.trail, [suspicion.signal])
     proven = suspicion.proof_trail is not None
-    choice = choose(state, view.group, now, [])
+    kind, choice = onward(state, view, now)
     return Decision(
         rule="owner_proven_dead" if proven else "owner_silent_past_ttl",
-        kind=MoveKind.FAILOVER,
+        kind=kind,
         phase=Phase.FENCING,
         target=choice.target,
         after=suspicion.proof_trail or suspicion.trail,
@@ -202,6 +205,10 @@ def _what_it_waited_for(state: State, view: GroupView) -> Trail | None:
 
 
 def _start_again(state: State, view: GroupView, now: float, rule: str, after: Trail) -> Verdict:
+    """It surely stopped at its owner: on with it, unless that is what an operator wanted."""
+    if view.record.ordered_down:
+        kind, nobody = onward(state, view, now)
+        return replace(chosen(rule, kind, Phase.HELD, nobody, after), reason=ORDERED_DOWN)
     missing = constraints.missing(state, view.group)
     if missing:
         return Refusal("requires", constraints.waits_for(missing), after, [after.cause])

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import msgspec
 
 from holdfast.events.ownership import Alternative, MoveKind
-from holdfast.failover_decider.placement import Choice, alive
+from holdfast.failover_decider.placement import Choice, alive, choose
 from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
 from holdfast.ownership import Phase
 from holdfast.wire import GroupReport
+
+ORDERED_DOWN = "an operator stopped it; `holdfast start` starts it again"
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -56,6 +58,13 @@ def chosen(rule: str, kind: MoveKind, phase: Phase, choice: Choice, after: Trail
         evidence=[after.cause],
         alternatives=choice.alternatives,
     )
+
+
+def onward(state: State, view: GroupView, now: float) -> tuple[MoveKind, Choice]:
+    """As what a group whose owner is lost goes on, and where. An operator's stop remains one."""
+    if view.record.ordered_down:
+        return MoveKind.STOP, Choice(target=None, alternatives=[])
+    return MoveKind.FAILOVER, choose(state, view.group, now, [])
 
 
 def nowhere(rule: str, choice: Choice, after: Trail) -> Refusal:

@@ -129,9 +129,12 @@ def next_intent(turn: Turn, view: GroupView, phase: str, **changes: object) -> I
 def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
     record = view.record
     intent_id = turn.mint()
-    starting = decision.phase == Phase.STARTING
-    target_boot = turn.node(decision.target).boot if decision.target else None
-    epoch = record.epoch + (1 if starting else 0)
+    owner, boot, epoch = record.owner, decision.boot or record.boot, record.epoch
+    if decision.phase == Phase.STARTING:
+        assert decision.target is not None
+        owner, boot, epoch = decision.target, turn.node(decision.target).boot, epoch + 1
+    elif decision.phase == Phase.HELD:
+        owner = boot = None
     made = turn.emit(
         DecisionMade(
             group=view.group,
@@ -165,8 +168,8 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
         OwnershipRecord(
             group=view.group,
             epoch=epoch,
-            owner=decision.target if starting else record.owner,
-            boot=target_boot if starting else decision.boot or record.boot,
+            owner=owner,
+            boot=boot,
             phase=decision.phase,
             intent=intent,
             reason=decision.reason,
@@ -229,7 +232,7 @@ def _adopt(turn: Turn, view: GroupView, record: OwnershipRecord, revision: int) 
     match record.phase:
         case Phase.ACTIVE if intent is not None:
             _completed(turn, fresh, view, intent)
-        case Phase.HELD if view.record.phase != Phase.HELD:
+        case Phase.HELD if (view.record.phase, view.record.owner) != (Phase.HELD, record.owner):
             held = GroupHeld(group=view.group, epoch=record.epoch, reason=record.reason)
             turn.emit(held, group_entity(view.group), changed)
         case _:

@@ -7,7 +7,7 @@ apart, so that what else a seed draws does not depend on it.
 
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from holdfast.failover_decider.messages import GroupAsked
 from holdfast.ownership import Phase
@@ -46,7 +46,8 @@ class FailedStops:
         machine = world.machines[owner]
         world.note(machine.place, f"what runs of {group} hangs in the kernel", fault=True)
         machine.stuck.add(group)
-        request = GroupRequest(action="switchover", group=group, operator="sim")
+        verb: Literal["switchover", "stop"] = self._chance.choice(("switchover", "stop"))
+        request = GroupRequest(action=verb, group=group, operator="sim")
         self._ask(GroupAsked(NUMBER, request))
         world.engine.after(LOOK_EVERY, self._look, group, machine, LOOKS)
 

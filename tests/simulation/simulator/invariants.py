@@ -184,6 +184,8 @@ class Invariants:
             moved = False  # whatever boot it runs by now: it is emptied, and nothing is given to it
         if new.owner is not None and moved and new.epoch <= (old.epoch if old else 0):
             raise Violation("I2", f"{new.group} changes its owner within epoch {new.epoch}")
+        if old is not None:
+            self._policy(self._policies.on_stored, old, new)
         if new.intent is not None:
             self._steps[new.intent.step] = new
         if new.phase == Phase.STARTING:

@@ -1,4 +1,4 @@
-"""What must hold of every decision that starts a group, and of what is in maintenance.
+"""What must hold of every decision that starts a group, of what is in maintenance, or was stopped.
 
 Judged by the deciding leader's own view: several records change one by one, so what is kept apart
 can meet for a moment when a late write of a former leader lands. It is put right afterwards.
@@ -29,6 +29,8 @@ class PolicyInvariants:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._seen: set[str] = set()
+        self._asked: set[str] = set()
+        """Intents that an operator asked for."""
 
     def on_write(self, state: State, record: OwnershipRecord) -> None:
         """A start that is about to be stored; repetitions of the write are let pass."""
@@ -48,6 +50,18 @@ class PolicyInvariants:
                 text = f"{record.group} is started while {other}, which it requires, is not active"
                 raise PolicyBroken("requires", text)
 
+    def on_stored(self, before: OwnershipRecord, record: OwnershipRecord) -> None:
+        """What an operator stopped is not moved or started by anybody else's word.
+
+        But it is active again if the stop failed and all of it runs well: nothing is done then.
+        """
+        intent = record.intent
+        if not before.ordered_down or intent is None or record.ordered_down:
+            return
+        if intent.id not in self._asked:
+            text = f"an operator stopped {record.group}, and nobody asked for its {intent.kind}"
+            raise PolicyBroken("word", text)
+
     def _apart(self, record: OwnershipRecord, there: list[str]) -> None:
         groups = self._world.file.groups
         for other in there:
@@ -66,7 +80,10 @@ class PolicyInvariants:
     def on_decision(self, state: State, draft: Draft) -> None:
         """Nobody but an operator decides about what is in maintenance."""
         made = draft.data
-        if not isinstance(made, DecisionMade) or made.rule.startswith("operator_"):
+        if not isinstance(made, DecisionMade):
+            return
+        if made.rule.startswith("operator_"):
+            self._asked.add(made.intent)
             return
         about = {
             ("cluster", self._world.file.cluster.name),
