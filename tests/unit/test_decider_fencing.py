@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
+from holdfast.events.fields import Health
+from holdfast.events.health import HealthSignal
 from holdfast.events.ownership import (
     DecisionRefused,
     FenceStarted,
     LeaseRevoked,
-    MoveCompleted,
     MoveKind,
 )
 from holdfast.events.system import OperatorRequest
@@ -16,13 +17,21 @@ from holdfast.failover_decider.messages import (
     FenceAsked,
     FenceDone,
     GroupAsked,
+    PulseHeard,
     RecordSeen,
     RunFence,
 )
 from holdfast.failover_decider.state import Fencing, Suspicion, Trail
 from holdfast.ownership import Intent, Phase
 from holdfast.structs import replace
-from holdfast.wire import Begun, FenceRequest, GroupRequest, Refused, WatchdogReport
+from holdfast.wire import (
+    Begun,
+    FenceRequest,
+    GroupRequest,
+    MonitorPulse,
+    Refused,
+    WatchdogReport,
+)
 from tests.support.decider_world import TIMING, World, cluster
 
 ARMED = WatchdogReport(armed=True, timeout=6.0)
@@ -114,12 +123,73 @@ def test_a_monitor_that_beats_on_denies_that_a_watchdog_has_acted() -> None:
     said = [r.reason for r in world.emitted(DecisionRefused) if r.rule == "hands_silent"]
     assert len(said) == 1
     assert "its watchdog has not ended it" in said[0]
-    killed = world.now
+
+
+def watchdog_signals(world: World) -> list[Health]:
+    signals = world.emitted(HealthSignal)
+    return [s.state for s in signals if (s.node, s.probe) == ("alpha", "watchdog")]
+
+
+def test_a_watchdog_that_failed_once_is_no_proof_once_the_whole_node_is_silent() -> None:
+    """Nobody ended what runs there, and the node may be cut off only."""
+    world = world_with(ARMED)
+    world.hosts["alpha"].frozen = True
+    world.run(TIMING.ttl + 2 * TIMING.suspect_after + 1.0)
+    assert watchdog_signals(world) == [Health.FAILED]
+    world.hosts["alpha"].cut_off = True
+    world.run(60.0)
+    assert world.record().owner == "alpha"
+    assert world.active_overlaps == []
+    (said,) = [r.reason for r in world.emitted(DecisionRefused) if r.rule == "fence_unproven"]
+    assert "its watchdog" in said
     world.kill("alpha")
-    world.start_decider("beta")
-    world.run(20.0)
+    assert isinstance(ask(world, "confirm", "alpha"), Begun)
+    world.run(5.0)
     assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
-    assert world.emitted(MoveCompleted, since=killed)
+
+
+def test_a_leader_elected_later_knows_of_a_watchdog_that_failed() -> None:
+    world = world_with(ARMED)
+    world.hosts["alpha"].frozen = True
+    world.run(TIMING.ttl + 2 * TIMING.suspect_after + 1.0)
+    leader = world.leader()
+    assert leader is not None
+    world.deciders[leader] = None
+    world.run(10.0)
+    assert world.leader() not in (None, leader)
+    world.start_decider(leader)
+    world.hosts["alpha"].cut_off = True
+    world.run(60.0)
+    assert world.record().owner == "alpha"
+
+
+def test_hands_that_are_heard_again_vouch_for_their_watchdog_anew() -> None:
+    world = world_with(ARMED)
+    world.hosts["alpha"].frozen = True
+    world.run(30.0)
+    world.hosts["alpha"].frozen = False
+    world.run(15.0)
+    assert watchdog_signals(world) == [Health.FAILED, Health.UNKNOWN]
+    assert isinstance(world.ask("switchover", "alpha"), Begun)
+    world.run(5.0)
+    assert (world.record().phase, world.record().owner) == (Phase.ACTIVE, "alpha")
+    lost = world.now
+    world.kill("alpha")
+    world.run(30.0)
+    assert [revoked.proof for revoked in world.emitted(LeaseRevoked, lost)] == ["watchdog_expired"]
+
+
+def test_a_late_pulse_of_a_monitor_says_nothing_against_a_watchdog() -> None:
+    """Sent before the watchdog acted, and held back on its way."""
+    world = world_with(ARMED)
+    late = MonitorPulse(node="alpha", boot="boot-alpha-1", now=world.now)
+    world.kill("alpha")
+    world.run(TIMING.ttl - 0.2)
+    for name in ("beta", "gamma"):
+        world.feed(name, PulseHeard(late))
+    world.run(30.0)
+    assert [revoked.proof for revoked in world.emitted(LeaseRevoked)] == ["watchdog_expired"]
+    assert watchdog_signals(world) == []
 
 
 def test_an_operators_word_is_a_proof_for_a_node_that_is_silent() -> None:

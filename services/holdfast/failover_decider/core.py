@@ -23,6 +23,7 @@ from holdfast.failover_decider import (
     standing,
     standing_requests,
     suspending,
+    watchdog,
     writing,
 )
 from holdfast.failover_decider.messages import (
@@ -83,6 +84,7 @@ def _take_in(turn: Turn, happened: Input) -> None:
         case Tick():
             leadership.on_tick(turn)
             liveness.on_tick(turn)
+            watchdog.on_tick(turn)
             fencing.on_tick(turn)
             if turn.state.leading:
                 quorum.on_tick(turn)

@@ -37,7 +37,6 @@ REVOKE_AGAIN = 0.5
 RUNS_PER_DEVICE = 3
 """Off, and two looks."""
 STOP_FAILED = "a stop failed there, and there is no fence device to end what runs"
-UNARMED = "it has no fence device, and was not heard to have armed its watchdog for what it owns"
 
 
 def on_tick(turn: Turn) -> None:
@@ -175,7 +174,7 @@ def _without_device(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
         assert view.boot is not None
         _proven(turn, view.node, suspicion, LeaseExpired(node=view.node, boot=view.boot))
     elif not suspicion.failures:
-        why = STOP_FAILED if lease_only else UNARMED
+        why = STOP_FAILED if lease_only else watchdog.unproven(view)
         unproven = replace(suspicion, failures=1, last_answer=why)
         turn.set_suspicion(view.node, unproven)
 

@@ -25,7 +25,9 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
     if view is known and not _counts_as_alive(view, pulse):
         if view.suspicion is not None and view.suspicion.hands_only and view.revocation is None:
             # Its monitor beats on: what should have ended the node has not done so.
-            turn.set_node(replace(view, heard=turn.now, clock=max(view.clock, pulse.now)))
+            outlived = watchdog.outlived(turn.state, view, pulse)
+            clock = max(view.clock, pulse.now)
+            turn.set_node(replace(view, heard=turn.now, clock=clock, outlived=outlived))
         return
     suspicion, kept = view.suspicion, None
     if suspicion is not None and _to_be_fenced_although_heard(turn.state, view):
@@ -45,6 +47,7 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
         clock=max(view.clock, pulse.now),
         hands=hands,
         hands_heard=hands_heard,
+        outlived=watchdog.outlived(turn.state, view, pulse),
         signals=signals,
         volumes=volumes,
         suspicion=kept,
@@ -59,6 +62,7 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
             node_entity(view.node),
             suspicion.trail,
         )
+        watchdog.on_cleared(turn, view, suspicion)
 
 
 def _to_be_fenced_although_heard(state: State, view: NodeView) -> bool:

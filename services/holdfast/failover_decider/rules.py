@@ -106,7 +106,7 @@ def hands_silent(state: State, owner: NodeView) -> str:
     suspicion = owner.suspicion
     if suspicion is None or not suspicion.hands_only or state.cluster.nodes[owner.node].fence:
         return ""
-    watched = watchdog.armed(state, owner)
+    watched = owner.outlived or watchdog.armed(state, owner)
     means = "its watchdog has not ended it" if watched else "there is no fence device to end it"
     return (
         f"the hands of {owner.node} are silent, its monitor is not: what it runs may go on, "

@@ -52,6 +52,8 @@ class Suspicion(msgspec.Struct, frozen=True):
     """`off` may be ordered again at `next_fence`, `status` at `next_look`; in vain so often."""
     last_answer: str = ""
     """Why the last fence run proved nothing."""
+    unended: Trail | None = None
+    """The signal that its watchdog has not acted."""
     allowed: bool = False
     """An operator lets it be switched off although many others are."""
     proof: Proof | None = None
@@ -89,6 +91,8 @@ class NodeView(msgspec.Struct, frozen=True):
     its pulses came here yet; then its boot is that of a record."""
     hands: HandsPulse | None = None
     hands_heard: float = 0.0
+    outlived: bool = False
+    """It was heard when its armed watchdog should have ended it; its hands were not, since."""
     signals: dict[str, tuple[SignalSummary, ...]] = msgspec.field(default_factory=dict)
     """By observing service."""
     volumes: tuple[VolumePulse, ...] = ()
