@@ -12,6 +12,7 @@ from holdfast.failover_decider import (
     fencing,
     leadership,
     moves,
+    patience,
     proofs,
     reboots,
     rules,
@@ -100,7 +101,7 @@ def suspicion_counts_as_proof() -> Any:
     real = fencing._seek_proof
 
     def seek(turn: Any, view: Any, suspicion: Any) -> None:
-        if fencing.silent_past_ttl(turn.state, suspicion, turn.now):
+        if patience.silent_past_ttl(turn.state, suspicion, turn.now):
             proof = LeaseExpired(node=view.node, boot=view.boot)
             trail = suspicion.trail
             turn.set_suspicion(view.node, replace(suspicion, proof=proof, proof_trail=trail))

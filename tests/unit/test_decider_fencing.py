@@ -12,7 +12,7 @@ from holdfast.events.ownership import (
     MoveKind,
 )
 from holdfast.events.system import OperatorRequest
-from holdfast.failover_decider.fencing import LOOK_AGAIN_AT_MOST, stands
+from holdfast.failover_decider.fencing import stands
 from holdfast.failover_decider.messages import (
     FenceAsked,
     FenceDone,
@@ -21,6 +21,7 @@ from holdfast.failover_decider.messages import (
     RecordSeen,
     RunFence,
 )
+from holdfast.failover_decider.patience import LOOK_AGAIN_AT_MOST
 from holdfast.failover_decider.state import Fencing, Suspicion, Trail
 from holdfast.ownership import Intent, Phase
 from holdfast.structs import replace

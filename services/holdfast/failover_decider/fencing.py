@@ -10,9 +10,10 @@ from typing import Literal
 
 from holdfast.events.fields import node_entity
 from holdfast.events.ownership import FenceFinished, FenceStarted, LeaseRevoked
-from holdfast.failover_decider import proofs, watchdog
+from holdfast.failover_decider import fence_answers, proofs, watchdog
 from holdfast.failover_decider.liveness import must_act
 from holdfast.failover_decider.messages import AskVoters, FenceDone, RunFence
+from holdfast.failover_decider.patience import pausing
 from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.state import (
     Fencing,
@@ -27,12 +28,6 @@ from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.structs import replace
 from holdfast.wire import FencedOff, LeaseExpired, Proof, Vote
 
-ASK_AGAIN = 1.0
-"""Seconds between two questions to a fence device for a node's status, within the ttl."""
-LOOK_AGAIN_AT_MOST = 10.0
-"""What those seconds grow to after it, for nothing new was learnt: a host that somebody switches
-off by hand is still noticed before he wonders, and a device is not asked all night long."""
-MAX_BACKOFF = 60.0
 REVOKE_AGAIN = 0.5
 RUNS_PER_DEVICE = 3
 """Off, and two looks."""
@@ -69,13 +64,8 @@ def _to_be_fenced(state: State, node: str) -> list[OwnershipRecord]:
     ]
 
 
-def silent_past_ttl(state: State, suspicion: Suspicion, now: float) -> bool:
-    """Whether a node has been silent so long that its lease must have run out."""
-    return now - suspicion.since >= state.timing.ttl
-
-
 def on_fence_done(turn: Turn, done: FenceDone) -> None:
-    """A fence agent answered. Success is `off`, seen; everything else leaves the node alive."""
+    """A fence agent answered. Success is `off`, seen, of a node that is silent, too."""
     view = turn.state.nodes[done.node]
     suspicion = view.suspicion
     if view.boot != done.boot or suspicion is None or suspicion.fencing is None:
@@ -95,36 +85,13 @@ def on_fence_done(turn: Turn, done: FenceDone) -> None:
         suspicion.fencing.started,
     )
     if done.outcome == "off":
-        proof = FencedOff(
-            node=done.node,
-            boot=done.boot,
-            agent=done.agent[:200],
-            event=finished.cause,
-            devices=list(done.devices),
-        )
-        suspicion = replace(suspicion, fencing=None, proof=proof, proof_trail=finished)
+        fence_answers.on_off(turn, view, suspicion, done, finished)
     else:
         answer = f"{done.action}: {done.detail}"
         suspicion = replace(suspicion, fencing=None, last_answer=answer)
-        suspicion = _pausing(turn, suspicion, done.action)
-    turn.set_suspicion(done.node, suspicion)
+        suspicion = pausing(turn.state, suspicion, done.action, turn.now)
+        turn.set_suspicion(done.node, suspicion)
     on_tick(turn)
-
-
-def _pausing(turn: Turn, suspicion: Suspicion, action: str) -> Suspicion:
-    """It proved nothing: the same again later, and later each time."""
-    if action == "off":
-        failures = suspicion.failures + 1
-        pause = _doubled(failures, MAX_BACKOFF)
-        return replace(suspicion, failures=failures, next_fence=turn.now + pause)
-    looks = suspicion.looks + silent_past_ttl(turn.state, suspicion, turn.now)
-    pause = _doubled(looks, LOOK_AGAIN_AT_MOST)
-    return replace(suspicion, looks=looks, next_look=turn.now + pause)
-
-
-def _doubled(times: int, at_most: float) -> float:
-    """ASK_AGAIN, doubled so often; after a night of failures the power alone would be no float."""
-    return min(ASK_AGAIN * 2.0 ** min(times, 16), at_most)
 
 
 def on_vote(turn: Turn, vote: Vote) -> None:
@@ -151,6 +118,9 @@ def stands(state: State, run: RunFence, now: float) -> bool:
 def _seek_proof(turn: Turn, view: NodeView, suspicion: Suspicion) -> None:
     state = turn.state
     if suspicion.fencing is not None:
+        return
+    if suspicion.said_off is not None:
+        fence_answers.believe(turn, view, suspicion)
         return
     devices = state.cluster.nodes[view.node].fence
     wanted = state.leading and wanted_off(state, view.node)

@@ -6,14 +6,14 @@ only on a proof. A node's new boot ends the suspicion of its old one.
 
 from holdfast.events.fields import Health, Layer, node_entity
 from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
-from holdfast.failover_decider import boots, watchdog
+from holdfast.failover_decider import boots, fence_answers, watchdog
 from holdfast.failover_decider.leadership import STAND_APART, rank
 from holdfast.failover_decider.placement import well
 from holdfast.failover_decider.state import NodeView, State, Suspicion
 from holdfast.failover_decider.turn import Turn
 from holdfast.ownership import Phase
 from holdfast.structs import replace
-from holdfast.wire import FencedOff, HandsPulse, MonitorPulse
+from holdfast.wire import HandsPulse, MonitorPulse
 
 
 def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
@@ -22,13 +22,11 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
     view = boots.believed(turn, known, pulse) if known is not None else None
     if view is None:
         return
-    if view is known and not _counts_as_alive(view, pulse):
-        if view.suspicion is not None and view.suspicion.hands_only and view.revocation is None:
-            # Its monitor beats on: what should have ended the node has not done so.
-            outlived = watchdog.outlived(turn.state, view, pulse)
-            clock = max(view.clock, pulse.now)
-            turn.set_node(replace(view, heard=turn.now, clock=clock, outlived=outlived))
-        return
+    if view is known:
+        view = fence_answers.weighed(turn, view, pulse)
+        if not _counts_as_alive(view, pulse):
+            turn.set_node(_beats_on(turn, view, pulse))
+            return
     suspicion, kept = view.suspicion, None
     if suspicion is not None and _to_be_fenced_although_heard(turn.state, view):
         kept = replace(suspicion, since=turn.now)
@@ -78,8 +76,9 @@ def _to_be_fenced_although_heard(state: State, view: NodeView) -> bool:
 def _counts_as_alive(view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
     """Whether a pulse of the current boot ends what has been begun against it.
 
-    Not while it is being switched off, nor once it is proven off: what arrives then is late. Only
-    a lease newer than the one taken away shows that the node stopped everything and came back.
+    Not while it is being switched off, nor once it is said to be off: what arrives then is late, or
+    it had taken that back (`fence_answers.py`). Once its lease was taken away, only a newer one
+    shows that the node stopped everything and came back.
     """
     suspicion = view.suspicion
     if view.revocation is not None and view.revocation.term > 0:
@@ -92,8 +91,24 @@ def _counts_as_alive(view: NodeView, pulse: MonitorPulse | HandsPulse) -> bool:
         return True
     if suspicion.hands_only and not isinstance(pulse, HandsPulse):
         return False
+    return not _ending(suspicion)
+
+
+def _ending(suspicion: Suspicion) -> bool:
+    """Whether a device is at work to switch it off, or says that it is off."""
     switching_off = suspicion.fencing is not None and suspicion.fencing.action == "off"
-    return not switching_off and not isinstance(suspicion.proof, FencedOff)
+    return switching_off or suspicion.said_off is not None
+
+
+def _beats_on(turn: Turn, view: NodeView, pulse: MonitorPulse | HandsPulse) -> NodeView:
+    """What should have ended the node has not done so yet: until its next silence it is heard."""
+    suspicion = view.suspicion
+    if suspicion is None or not (suspicion.hands_only or _ending(suspicion)):
+        return view
+    if pulse.now <= view.clock:
+        return view  # repeated, or overtaken by a later one
+    outlived = view.outlived or watchdog.outlived(turn.state, view, pulse)
+    return replace(view, heard=turn.now, clock=pulse.now, outlived=outlived)
 
 
 def on_tick(turn: Turn) -> None:

@@ -9,10 +9,10 @@ import msgspec
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveFailed
 from holdfast.failover_decider import constraints, fencing, planned, proofs, reboots, rules
-from holdfast.failover_decider.fencing import silent_past_ttl
 from holdfast.failover_decider.maintenance import permitted
 from holdfast.failover_decider.messages import OrderAnswered
 from holdfast.failover_decider.orders import action_of, keep_ordering, matches, overdue
+from holdfast.failover_decider.patience import silent_past_ttl
 from holdfast.failover_decider.placement import alive, choose
 from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.spoiled import put_right

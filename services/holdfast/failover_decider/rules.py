@@ -7,7 +7,7 @@ Rules for what runs well are in planned.py, those of operators in requests.py.
 from holdfast.events.fields import node_entity
 from holdfast.events.ownership import MoveKind
 from holdfast.failover_decider import constraints, damping, proofs, redundancy, watchdog
-from holdfast.failover_decider.fencing import silent_past_ttl
+from holdfast.failover_decider.patience import silent_past_ttl
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.reboots import confirmed, rebooted
 from holdfast.failover_decider.state import GroupView, NodeView, State, Trail

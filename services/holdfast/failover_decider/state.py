@@ -13,7 +13,7 @@ from holdfast.lease import LEADER_LEASE, HolderState, electorate, node_lease
 from holdfast.ownership import OwnershipRecord
 from holdfast.standing import Standing
 from holdfast.timing import Timing
-from holdfast.wire import GroupReport, HandsPulse, Proof, SignalSummary
+from holdfast.wire import FencedOff, GroupReport, HandsPulse, Proof, SignalSummary
 from holdfast.wire.volumes import VolumePulse
 
 
@@ -30,6 +30,17 @@ class Fencing(msgspec.Struct, frozen=True):
     action: Literal["status", "off"]
     started: Trail
     """The fence_started event, and its incident."""
+
+
+class SaidOff(msgspec.Struct, frozen=True):
+    """A fence device says that the node is off; its own silence has to bear that out."""
+
+    proof: FencedOff
+    said: Trail
+    """The fence_finished event."""
+    action: Literal["status", "off"]
+    clock: float
+    """What the node's own clock showed then, or a little less."""
 
 
 class Suspicion(msgspec.Struct, frozen=True):
@@ -54,6 +65,10 @@ class Suspicion(msgspec.Struct, frozen=True):
     """Why the last fence run proved nothing."""
     unended: Trail | None = None
     """The signal that its watchdog has not acted."""
+    said_off: SaidOff | None = None
+    """Kept when it is the proof: a pulse that was sent later takes that back."""
+    contradicted: bool = False
+    """One did, and it was told."""
     allowed: bool = False
     """An operator lets it be switched off although many others are."""
     proof: Proof | None = None

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FIRST, LAST = 5.0, 55.0
 """True seconds between which faults begin."""
+SWITCHED_ON_AFTER = 4.0
+"""What an operator takes at least; and no machine boots faster than its silence is noticed."""
 BIRTH_SEED = 2_000_000_011
 """Drawn apart, so that what else a seed draws does not depend on how its cluster first started."""
 
@@ -109,7 +111,7 @@ class Faults:
         """Supervision, and an operator who switches on what was switched off."""
         world = self._world
         for place in world.places.values():
-            if not place.powered and world.engine.now - place.booted_at > 5.0:
+            if not place.powered and world.engine.now - place.off_since > SWITCHED_ON_AFTER:
                 world.power_on(place)
         world.supervise()
         self._allow_what_is_held()

@@ -85,7 +85,7 @@ class Place:
         self.boot = ""
         self.powered = False
         self.paused = False
-        self.booted_at = 0.0
+        self.booted_at = self.off_since = 0.0
         self.services: dict[str, Service] = {}
         # What a power loss leaves behind.
         self.votes: bytes | None = None

@@ -146,6 +146,7 @@ class World:
             return
         self.note(place, why, fault=True)
         place.powered, place.paused = False, False
+        place.off_since = self.engine.now
         for service in place.services.values():
             service.alive = False
         if place.is_host:
