@@ -45,6 +45,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """Boots on which this move already failed; a node that reboots may be tried again."""
     origin: NodeName | None = None
     """Where it ran when an orderly move began: there it goes back if the target fails."""
+    interrupted: bool = False
+    """Its owner was silent before it could say that it carried out the order of a phase."""
     spent: Annotated[dict[str, float], Meta(max_length=16)] = {}
     """Seconds spent in finished phases, for the timeline; carried from leader to leader."""
 

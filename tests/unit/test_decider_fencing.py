@@ -97,7 +97,8 @@ def test_an_armed_watchdog_of_an_earlier_epoch_proves_nothing() -> None:
     world = world_with(ARMED)
     report = world.hosts["alpha"].groups["g0"]
     world.hosts["alpha"].groups["g0"] = type(report)(group="g0", epoch=0, state="active")
-    world.hosts["beta"].alive = False  # no other place to go to, for now
+    world.deaf.add("alpha")  # no order to put that right reaches it
+    world.hosts["beta"].alive = False  # nor is there another place to go to, for now
     world.run(0.5)
     world.kill("alpha")
     world.run(60.0)

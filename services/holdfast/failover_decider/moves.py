@@ -44,12 +44,12 @@ def advance(turn: Turn, group: str) -> None:
         put_right(turn, view)
         return
     match view.record.phase:
-        case Phase.ACTIVE:
-            _active(turn, view)
         case Phase.STOPPED:
             _first(turn, view, rules.start_stopped)
         case Phase.HELD:
             _held(turn, view)
+        case Phase.ACTIVE:
+            _active(turn, view)
         case Phase.FENCING:
             _fencing(turn, view)
         case Phase.STOPPING | Phase.STARTING:
@@ -88,9 +88,8 @@ def _held(turn: Turn, view: GroupView) -> None:
 
 
 def _active(turn: Turn, view: GroupView) -> None:
-    well = rules.runs_well(turn.state, view, turn.now)
-    amiss = () if well else (*_of_the_owner(), rules.failed_at_owner)
-    _first(turn, view, *amiss, planned.misplaced, planned.failback)
+    further = (rules.failed_at_owner, rules.owner_lost_track, planned.misplaced, planned.failback)
+    _first(turn, view, *_of_the_owner(), *further)
 
 
 def _of_the_owner() -> tuple[Rule, ...]:
@@ -137,15 +136,18 @@ def _fencing(turn: Turn, view: GroupView) -> None:
 
 
 def _call_off(turn: Turn, view: GroupView, owner: NodeView) -> None:
-    """The owner lives. Where a stop failed before it was silent, the group is held as it was; one
-    that an operator ordered goes on."""
+    """The owner lives. Where a stop failed before it was silent, the group is held as it was.
+
+    Of an order that its silence interrupted nobody knows whether it was taken: the group is emptied
+    there, in the same epoch, and the move goes on. Only what merely ran there is left to it.
+    """
     reason = f"{owner.node} is heard again, in the same boot"
     refuse(turn, view, Refusal("owner_came_back", reason, trail_of(view)))
     view = turn.group(view.group)
     if proofs.stop_failed(view.record):
         intent = next_intent(turn, view, "fence")
         write(turn, view, _changed(view, phase=Phase.HELD, intent=intent))
-    elif view.record.ordered_down:
+    elif view.record.intent is not None and view.record.intent.interrupted:
         intent = next_intent(turn, view, "fence")
         write(turn, view, _changed(view, phase=Phase.STOPPING, intent=intent))
     else:
@@ -198,7 +200,7 @@ def _ordering(turn: Turn, view: GroupView) -> None:
     if reboots.rebooted(owner, view.record):
         _rebooted(turn, view, owner, view.record.phase)
     elif lost:
-        intent = next_intent(turn, view, view.record.phase)
+        intent = next_intent(turn, view, view.record.phase, interrupted=True)
         write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent, reason=""))
     elif not view.confirmed:
         _confirm(turn, view)

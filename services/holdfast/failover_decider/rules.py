@@ -151,23 +151,24 @@ def owner_runs_it_still(state: State, view: GroupView, now: float) -> bool:
 
 
 def failed_at_owner(state: State, view: GroupView, now: float) -> Verdict:
-    """Local recovery is used up, or the owner lost track: stop it there, run it elsewhere."""
+    """Local recovery is used up, or nobody can tell what runs: stop it there, run it elsewhere."""
     report = current_report(state, view, now)
-    if report is None:
+    if report is None or report.state not in ("failed", "unknown"):
         return None
-    lost_track = report.epoch < view.record.epoch and now - view.phase_since > SETTLE
-    if report.state not in ("failed", "unknown") and not lost_track:
-        return None
-    after = _trail(state, view, report)
     owner = owner_of(state, view)
-    missing = constraints.missing(state, view.group)
-    if missing:
-        return Refusal("requires", constraints.waits_for(missing), after, [after.cause])
-    choice = choose(state, view.group, now, [owner.boot] if owner.boot else [])
-    if choice.target is None:
-        return nowhere("no_other_node", choice, after)
-    refusal = damping.too_often(state, view, now, after)
-    return refusal or chosen("failed_at_owner", MoveKind.RELOCATE, Phase.STOPPING, choice, after)
+    failed = [owner.boot] if owner.boot else []
+    return _emptied(state, view, now, "failed_at_owner", MoveKind.RELOCATE, report, failed)
+
+
+def owner_lost_track(state: State, view: GroupView, now: float) -> Verdict:
+    """The owner tells of an epoch before its record's: it is stopped there, and started anew.
+
+    Maybe there again: that its hands know nothing of an order is no failure of the group.
+    """
+    report = current_report(state, view, now)
+    if report is None or report.epoch >= view.record.epoch or now - view.phase_since <= SETTLE:
+        return None
+    return _emptied(state, view, now, "owner_lost_track", MoveKind.START, report, [])
 
 
 def witnesses(state: State, node: str) -> list[str]:
@@ -216,6 +217,27 @@ def _start_again(state: State, view: GroupView, now: float, rule: str, after: Tr
     if choice.target is None:
         return nowhere(rule, choice, after)
     return chosen(rule, MoveKind.START, Phase.STARTING, choice, after)
+
+
+def _emptied(
+    state: State,
+    view: GroupView,
+    now: float,
+    rule: str,
+    kind: MoveKind,
+    report: GroupReport,
+    failed: list[str],
+) -> Verdict:
+    """Stop it at its owner, whatever it does there; then start it, not on boots it failed on."""
+    after = _trail(state, view, report)
+    missing = constraints.missing(state, view.group)
+    if missing:
+        return Refusal("requires", constraints.waits_for(missing), after, [after.cause])
+    choice = choose(state, view.group, now, failed)
+    if choice.target is None:
+        return nowhere("no_other_node" if failed else rule, choice, after)
+    refusal = damping.too_often(state, view, now, after)
+    return refusal or chosen(rule, kind, Phase.STOPPING, choice, after)
 
 
 def _trail(state: State, view: GroupView, report: GroupReport) -> Trail:

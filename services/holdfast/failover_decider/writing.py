@@ -121,9 +121,8 @@ def spent(view: GroupView, phase: str, now: float) -> dict[str, float]:
 def next_intent(turn: Turn, view: GroupView, phase: str, **changes: object) -> Intent:
     """The intent for the next phase: a fresh step, and the account of time brought up to date."""
     assert view.record.intent is not None
-    return msgspec.structs.replace(
-        view.record.intent, step=turn.mint(), spent=spent(view, phase, turn.now), **changes
-    )
+    anew = {"step": turn.mint(), "interrupted": False, **changes}
+    return msgspec.structs.replace(view.record.intent, spent=spent(view, phase, turn.now), **anew)
 
 
 def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
