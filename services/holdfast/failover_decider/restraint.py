@@ -3,19 +3,26 @@
 Nodes that fall silent together are more often a broken network than broken nodes. So no more than
 `fence_limit` of them are switched off, or wait to be, within `fence_window`; the rest is held,
 with a refusal, until some are heard again, the window has passed, or an operator allows it.
+
+A decider knows whom it ordered off itself. Of other leaders' orders it knows from their records, on
+its own clock: whoever was to be fenced counts, unless that was called off. One that starts anew
+counts them from when it reads of them.
 """
 
 from holdfast.config.model import ClusterFile
 from holdfast.failover_decider.state import NodeView, State
+from holdfast.failover_decider.turn import Turn
+from holdfast.ownership import OwnershipRecord, Phase
+from holdfast.structs import replace
 
 
 def restraint(state: State, view: NodeView, now: float) -> str:
     """Why this node may not be switched off now; empty if it may."""
     if view.suspicion is not None and view.suspicion.allowed:
         return ""
-    recent = _recently_off(state, now)
-    if view.node in recent:
+    if view.node in _within(state, state.switched_off, now):
         return ""  # what was begun against it may be repeated
+    recent = _recently_off(state, now)
     at_once = sorted({view.node, *recent, *filter(lambda n: _at_stake(state, n), state.nodes)})
     allowed = limit(state.cluster)
     if len(at_once) <= allowed:
@@ -33,9 +40,37 @@ def limit(cluster: ClusterFile) -> int:
     return cluster.cluster.fence_limit or max(1, len(cluster.nodes) // 2)
 
 
+def note(turn: Turn, before: OwnershipRecord, after: OwnershipRecord) -> None:
+    """Another leader's record is read: remember whose fence it tells of, or that it was proven."""
+    for record in before, after:
+        if record.phase == Phase.FENCING and record.owner is not None and before != after:
+            fenced = {**turn.state.fenced, record.owner: turn.now}
+            turn.state = replace(turn.state, fenced=fenced)
+    forget(turn, before, after)
+
+
+def forget(turn: Turn, before: OwnershipRecord, after: OwnershipRecord) -> None:
+    """A fence that was called off counts no more: the node was heard again, and keeps the group."""
+    same = (after.owner, after.boot) == (before.owner, before.boot)
+    over = before.phase == Phase.FENCING and after.phase != Phase.FENCING and same
+    if over and not _others_say_so(turn.state, before):
+        fenced = {node: at for node, at in turn.state.fenced.items() if node != before.owner}
+        turn.state = replace(turn.state, fenced=fenced)
+
+
+def _others_say_so(state: State, called_off: OwnershipRecord) -> bool:
+    """Whether another group's record still tells to fence that node."""
+    others = [v.record for v in state.groups.values() if v.group != called_off.group]
+    return any(r.phase == Phase.FENCING and r.owner == called_off.owner for r in others)
+
+
 def _recently_off(state: State, now: float) -> set[str]:
+    return _within(state, state.fenced, now) | _within(state, state.switched_off, now)
+
+
+def _within(state: State, times: dict[str, float], now: float) -> set[str]:
     window = state.cluster.cluster.fence_window
-    return {node for node, at in state.switched_off.items() if now - at < window}
+    return {node for node, at in times.items() if now - at < window}
 
 
 def _at_stake(state: State, node: str) -> bool:

@@ -220,7 +220,9 @@ class State(msgspec.Struct, frozen=True):
     records_loaded: bool = False
     recording: bool = True
     switched_off: dict[str, float] = msgspec.field(default_factory=dict)
-    """When this leader last ordered a node to be switched off."""
+    """When this decider last ordered a node to be switched off."""
+    fenced: dict[str, float] = msgspec.field(default_factory=dict)
+    """When another leader's record last told that a node is to be fenced, or was."""
     nodes: dict[str, NodeView] = msgspec.field(default_factory=dict)
     groups: dict[str, GroupView] = msgspec.field(default_factory=dict)
     standing: StandingView = msgspec.field(default_factory=StandingView)

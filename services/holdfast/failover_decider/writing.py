@@ -14,7 +14,7 @@ from holdfast.events.ownership import (
     MoveKind,
     OwnershipChanged,
 )
-from holdfast.failover_decider import boots, damping, spoiled
+from holdfast.failover_decider import boots, damping, restraint, spoiled
 from holdfast.failover_decider.messages import MoveStreamLeaders, RecordSeen, Write, WriteDone
 from holdfast.failover_decider.state import GroupView, Trail
 from holdfast.failover_decider.turn import Turn
@@ -95,6 +95,7 @@ def on_record_seen(turn: Turn, seen: RecordSeen) -> None:
             moved_at=view.moved_at,
         )
     )
+    restraint.note(turn, view.record, seen.record)
     if view.revision:
         damping.note(turn, view.record, seen.record)
 
@@ -226,6 +227,7 @@ def _adopt(turn: Turn, view: GroupView, record: OwnershipRecord, revision: int) 
         moved_at=view.moved_at,
     )
     turn.set_group(fresh)
+    restraint.forget(turn, view.record, record)
     damping.note(turn, view.record, record)
     fresh = turn.group(view.group)
     match record.phase:
