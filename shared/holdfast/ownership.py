@@ -62,7 +62,8 @@ class OwnershipRecord(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase = Phase.STOPPED
     intent: Intent | None = None
     reason: Reason = ""
-    """Why it is held; in `fencing`, why the owner must be fenced although it is still heard."""
+    """Why it is held; in `fencing`, why the owner must be fenced although it is still heard; in
+    `stopping`, why it was held before an operator asked for the stop once more."""
     avoid: Annotated[list[BootId], Meta(max_length=15)] = []
     """Boots on which the group failed: it does not move back there by itself."""
 

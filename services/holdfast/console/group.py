@@ -54,6 +54,9 @@ async def stop(
 ) -> int:
     """Stop a group and keep it stopped, whatever happens, until `holdfast start`.
 
+    One that is held, for want of a node say, stays down from then on; where a stop failed, it is
+    tried once more.
+
     Exit code 0: it is stopped; 1: refused or not finished in time.
 
     Parameters

@@ -201,7 +201,7 @@ def _ordering(turn: Turn, view: GroupView) -> None:
         _rebooted(turn, view, owner, view.record.phase)
     elif lost:
         intent = next_intent(turn, view, view.record.phase, interrupted=True)
-        write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent, reason=""))
+        write(turn, view, _changed(view, phase=Phase.FENCING, intent=intent))
     elif not view.confirmed:
         _confirm(turn, view)
     elif overdue(turn.state, view, turn.now):

@@ -13,7 +13,7 @@ from holdfast.failover_decider.messages import Answer, GroupAsked
 from holdfast.failover_decider.placement import Choice, choose
 from holdfast.failover_decider.state import GroupView, State, Trail
 from holdfast.failover_decider.turn import Turn
-from holdfast.failover_decider.verdicts import Decision, Refusal, chosen
+from holdfast.failover_decider.verdicts import ORDERED_DOWN, Decision, Refusal, chosen
 from holdfast.failover_decider.writing import carry_out
 from holdfast.ownership import Phase
 from holdfast.structs import replace
@@ -58,8 +58,7 @@ def _judge(
         return Refusal(rule, reason, root)
     match request.action:
         case "stop":
-            nowhere = Choice(target=None, alternatives=[])
-            return chosen(rule, MoveKind.STOP, Phase.STOPPING, nowhere, root)
+            return _stop(rule, view, root)
         case "switchover":
             # Stop it in order where it runs, start it on the target; if that fails, where it was.
             kind, first, not_on = MoveKind.SWITCHOVER, Phase.STOPPING, [view.record.boot or ""]
@@ -73,10 +72,24 @@ def _judge(
     return replace(chosen(rule, kind, first, choice, root), by_operator=True)
 
 
+def _stop(rule: str, view: GroupView, root: Trail) -> Decision:
+    """Stop it where it runs, or may run still after a stop that failed; else it is to stay down."""
+    record, nowhere = view.record, Choice(target=None, alternatives=[])
+    if record.owner is None:
+        down = chosen(rule, MoveKind.STOP, Phase.HELD, nowhere, root)
+        return replace(down, reason=ORDERED_DOWN)
+    again = record.reason if record.phase == Phase.HELD else ""  # silence is no proof of it yet
+    return replace(chosen(rule, MoveKind.STOP, Phase.STOPPING, nowhere, root), reason=again)
+
+
 def _impossible(state: State, view: GroupView, request: GroupRequest) -> str | None:
     """Why not, whatever the nodes are like."""
     record = view.record
-    wanted = {Phase.HELD, Phase.STOPPED} if request.action == "start" else {Phase.ACTIVE}
+    wanted = {
+        "start": {Phase.HELD, Phase.STOPPED},
+        "stop": {Phase.ACTIVE, Phase.HELD, Phase.STOPPED},
+        "switchover": {Phase.ACTIVE},
+    }[request.action]
     if view.writing is not None or not state.records_loaded:
         return "a change of this group is under way"
     if record.phase not in wanted:
@@ -84,6 +97,8 @@ def _impossible(state: State, view: GroupView, request: GroupRequest) -> str | N
     if request.action == "start" and record.owner is not None:
         return f"nobody could confirm that it stopped on {record.owner}: {record.reason}"[:1000]
     if request.action == "stop":
+        if record.owner is None and record.ordered_down:
+            return f"it is stopped: {record.reason}"
         above = ", ".join(constraints.dependents(state, view.group))
         return f"{above} requires it and runs: stop that first" if above else None
     missing = constraints.missing(state, view.group)
