@@ -377,7 +377,7 @@ def mass_fencing_not_held() -> Any:
 
 def starts_without_its_watchdog() -> Any:
     """A start goes on although the watchdog could not be armed."""
-    return patch.object(watchdog.Watchdog, "arm", lambda *_: "")
+    return patch.object(watchdog.Watchdog, "arm", lambda *_, **__: "")
 
 
 @contextmanager

@@ -11,9 +11,14 @@ from holdfast.recovery.watchdog_device import (
     CAN_CLOSE,
     CAN_SET_TIMEOUT,
     GET_SUPPORT,
+    GET_TIMEOUT,
     KEEP_ALIVE,
+    SET_OPTIONS,
     SET_TIMEOUT,
+    START,
+    STOP,
     KernelWatchdog,
+    Unstoppable,
     WatchdogError,
 )
 
@@ -26,15 +31,25 @@ class Counter:
     def __init__(self) -> None:
         self.words: list[str] = []
         self.broken = False
+        self.stoppable = True
+        self.longest = 60
 
-    def open(self, timeout: int) -> None:
+    def open(self, timeout: int, *, idle: bool) -> int:
         self._do(f"open {timeout}")
+        if idle:
+            self._can_stop()
+        return min(timeout, self.longest)
 
     def pet(self) -> None:
         self._do("pet")
 
     def close(self) -> None:
+        self._can_stop()
         self._do("close")
+
+    def _can_stop(self) -> None:
+        if not self.stoppable:
+            raise Unstoppable("nowayout is set", place="test", cure="none")
 
     def _do(self, word: str) -> None:
         if self.broken:
@@ -45,9 +60,9 @@ class Counter:
 def test_it_is_petted_only_while_the_lease_outlasts_it() -> None:
     device = Counter()
     dog = Watchdog(device, 6)
-    assert dog.arm(valid_until=105.9, now=100.0) == NOT_FRESH
-    assert dog.arm(valid_until=106.3, now=100.0) == ""
-    assert dog.arm(valid_until=0.0, now=100.1) == "", "it is armed already"
+    assert dog.arm(valid_until=105.9, now=100.0, owns=False) == NOT_FRESH
+    assert dog.arm(valid_until=106.3, now=100.0, owns=False) == ""
+    assert dog.arm(valid_until=0.0, now=100.1, owns=True) == "", "it is armed already"
     dog.look(106.3, 100.2, owns=True)
     dog.look(106.3, 100.31, owns=True)
     dog.look(0.0, 100.4, owns=True)
@@ -64,7 +79,7 @@ def test_it_is_disarmed_when_nothing_runs_and_not_armed_for_nothing() -> None:
     dog.look(106.3, 100.0, owns=False)
     dog.idle()
     assert device.words == []
-    dog.arm(106.3, 100.0)
+    dog.arm(106.3, 100.0, owns=False)
     dog.idle()
     assert device.words == ["open 6", "close"]
     assert dog.last_pet(106.3) is None
@@ -83,7 +98,7 @@ def test_what_cannot_be_armed_says_so_and_is_tried_again() -> None:
     device = Counter()
     dog = Watchdog(device, 6)
     device.broken = True
-    assert "broken" in dog.arm(106.3, 100.0)
+    assert "broken" in dog.arm(106.3, 100.0, owns=False)
     report = dog.report()
     assert report is not None
     assert (report.armed, report.problem) == (False, "broken")
@@ -98,9 +113,54 @@ def test_what_cannot_be_armed_says_so_and_is_tried_again() -> None:
     assert report.problem == ""
 
 
+def test_one_that_cannot_be_stopped_guards_nothing_and_resets_nothing() -> None:
+    device = Counter()
+    device.stoppable = False
+    dog = Watchdog(device, 6)
+    assert "nowayout" in dog.arm(106.3, 100.0, owns=False)
+    report = dog.report()
+    assert report is not None
+    assert (report.armed, report.problem) == (False, "nowayout is set")
+    dog.look(0.0, 101.0, owns=False)
+    dog.idle()
+    assert "nowayout" in dog.arm(200.0, 102.0, owns=False)
+    dog.look(200.0, 102.0 + TRY_AGAIN, owns=False)
+    assert device.words == ["open 6", "pet", "pet"], "lease or not, and never opened again"
+
+
+def test_one_that_does_not_stop_when_nothing_runs_any_more_is_petted_on() -> None:
+    device = Counter()
+    dog = Watchdog(device, 6)
+    device.stoppable = False
+    dog.look(106.3, 100.0, owns=True)
+    assert device.words == ["open 6"], "what runs is not left unguarded for a trial"
+    dog.idle()
+    dog.look(0.0, 110.0, owns=False)
+    assert device.words == ["open 6", "pet"]
+    assert "nowayout" in dog.arm(206.3, 200.0, owns=False)
+
+
+def test_a_shorter_time_than_asked_for_is_what_it_is_petted_by_and_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    device = Counter()
+    device.longest = 4
+    dog = Watchdog(device, 6)
+    assert dog.arm(105.9, 100.0, owns=False) == NOT_FRESH
+    assert dog.arm(106.3, 100.0, owns=False) == ""
+    assert "at most 4 of 6 s" in caplog.text
+    dog.look(106.3, 102.2, owns=True)
+    dog.look(106.3, 102.4, owns=True)
+    assert device.words == ["open 6", "pet"]
+    assert dog.last_pet(106.3) == pytest.approx(102.3 - JUST_BEFORE)
+    report = dog.report()
+    assert report is not None
+    assert (report.armed, report.timeout, report.problem) == (True, 4.0, "")
+
+
 def test_a_node_without_one_needs_none() -> None:
     dog = Watchdog(None, 6)
-    assert dog.arm(0.0, 100.0) == ""
+    assert dog.arm(0.0, 100.0, owns=False) == ""
     assert dog.report() is None
 
 
@@ -110,7 +170,7 @@ def test_a_node_without_one_needs_none() -> None:
 )
 def test_what_is_no_watchdog_is_refused(path: str, problem: str) -> None:
     with pytest.raises(WatchdogError, match=problem) as refused:
-        KernelWatchdog(path).open(6)
+        KernelWatchdog(path).open(6, idle=True)
     assert refused.value.place == path
 
 
@@ -118,8 +178,9 @@ def test_what_is_no_watchdog_is_refused(path: str, problem: str) -> None:
     shutil.which("cc") is None or not HEADER.exists(), reason="no C compiler, or no kernel headers"
 )
 def test_the_numbers_are_those_of_the_kernels_header(tmp_path: Path) -> None:
-    names = ["WDIOC_GETSUPPORT", "WDIOC_SETTIMEOUT", "WDIOC_KEEPALIVE"]
-    names += ["WDIOF_SETTIMEOUT", "WDIOF_MAGICCLOSE", "sizeof(struct watchdog_info)"]
+    names = ["WDIOC_GETSUPPORT", "WDIOC_SETOPTIONS", "WDIOC_KEEPALIVE", "WDIOC_SETTIMEOUT"]
+    names += ["WDIOC_GETTIMEOUT", "WDIOF_SETTIMEOUT", "WDIOF_MAGICCLOSE", "WDIOS_DISABLECARD"]
+    names += ["WDIOS_ENABLECARD", "sizeof(struct watchdog_info)"]
     source = tmp_path / "numbers.c"
     source.write_text(
         "#include <stdio.h>\n#include <linux/watchdog.h>\nint main(void) {\n"
@@ -129,4 +190,5 @@ def test_the_numbers_are_those_of_the_kernels_header(tmp_path: Path) -> None:
     subprocess.run(["cc", "-o", tmp_path / "numbers", source], check=True, timeout=60)
     said = subprocess.run([tmp_path / "numbers"], capture_output=True, check=True, timeout=10)
     numbers = [int(line) for line in said.stdout.split()]
-    assert numbers == [GET_SUPPORT, SET_TIMEOUT, KEEP_ALIVE, CAN_SET_TIMEOUT, CAN_CLOSE, 40]
+    words = [GET_SUPPORT, SET_OPTIONS, KEEP_ALIVE, SET_TIMEOUT, GET_TIMEOUT]
+    assert numbers == [*words, CAN_SET_TIMEOUT, CAN_CLOSE, STOP, START, 40]

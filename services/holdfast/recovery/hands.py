@@ -142,7 +142,7 @@ class Hands:
         received = OrderReceived(order, self._lease.tenure.act_until, NOT_ARMED)
         # Only for what would begin: nobody disarms what a refused order armed on an idle node.
         if begins(actor.plan, actor.state, received, monotonic()):
-            unguarded = self._watchdog.arm(self._lease.valid_until, monotonic())
+            unguarded = self._watchdog.arm(self._lease.valid_until, monotonic(), owns=self._owns())
             received = replace(received, unguarded=unguarded)
         # Counted until the group itself says that it starts: else the watchdog had no reason.
         self._starting += 1

@@ -6,6 +6,7 @@ the processes of a host that is simulated as a session.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -16,18 +17,28 @@ from pathlib import Path
 from holdfast.errors import HoldfastError
 
 GET_SUPPORT = 0x80285700
-SET_TIMEOUT = 0xC0045706
+SET_OPTIONS = 0x80045704
 KEEP_ALIVE = 0x80045705
+SET_TIMEOUT = 0xC0045706
+GET_TIMEOUT = 0x80045707
 """ioctl numbers of linux/watchdog.h; a test compares them with the header."""
 CAN_SET_TIMEOUT, CAN_CLOSE = 0x0080, 0x0100
+STOP, START = 0x0001, 0x0002
 _INT = struct.Struct("i")
 _INFO = struct.Struct("II32s")
+_UNKNOWN = (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+_LOAD = "load its driver (softdog, if the machine has none); is another program using it?"
+_NOWAYOUT = "load its driver with nowayout=0"
 ANSWER_WITHIN = 0.2
 """Seconds for the simulated device, which is a process on this machine."""
 
 
 class WatchdogError(HoldfastError):
     """The watchdog cannot be armed, petted or disarmed."""
+
+
+class Unstoppable(WatchdogError):
+    """It counts and cannot be disarmed: the node is reset unless it is petted from now on."""
 
 
 def device(path: str) -> "KernelWatchdog | SocketWatchdog":
@@ -46,9 +57,12 @@ class KernelWatchdog:
         self._path = path
         self._file = -1
 
-    def open(self, timeout: int) -> None:
-        """Arm it. Raises WatchdogError, and then it is not armed by us."""
-        cure = "load its driver (softdog, if the machine has none); is another program using it?"
+    def open(self, timeout: int, *, idle: bool) -> int:
+        """Arm it for at most `timeout` seconds; how many the driver granted. `idle`: nothing runs
+        here, so it may stop counting for a moment, to see that it can.
+
+        Raises Unstoppable, and else WatchdogError: then it is not armed by us.
+        """
         try:
             if not stat.S_ISCHR(os.stat(self._path).st_mode):
                 problem = "neither a character device nor a socket"
@@ -56,16 +70,22 @@ class KernelWatchdog:
             self._refuse_nowayout()
             self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise WatchdogError(_words(error), place=self._path, cure=cure) from error
+            raise WatchdogError(_words(error), place=self._path, cure=_LOAD) from error
         try:
-            self._set(timeout)
-        except (WatchdogError, OSError) as error:
-            self._disarm()
-            if isinstance(error, WatchdogError):
-                raise
-            raise WatchdogError(
-                f"no watchdog: {_words(error)}", place=self._path, cure=cure
-            ) from error
+            granted = self._set(timeout)
+            if idle:
+                self._stop()
+                self._start()
+        except Unstoppable:
+            raise
+        except WatchdogError:
+            self.close()
+            raise
+        except OSError as error:
+            self.close()
+            problem = f"no watchdog: {_words(error)}"
+            raise WatchdogError(problem, place=self._path, cure=_LOAD) from error
+        return granted
 
     def pet(self) -> None:
         """Begin to count anew. Raises WatchdogError."""
@@ -76,14 +96,16 @@ class KernelWatchdog:
             raise WatchdogError(_words(error), place=self._path, cure=cure) from error
 
     def close(self) -> None:
-        """Disarm it. Raises WatchdogError, and then it counts on."""
+        """Disarm it. Raises Unstoppable, and then it counts on and is still open, to be petted."""
+        self._stop()
         try:
-            self._disarm()
+            os.write(self._file, b"V")
         except OSError as error:
-            cure = "look at the kernel's log; this node may reset itself"
-            raise WatchdogError(_words(error), place=self._path, cure=cure) from error
+            raise self._unstoppable(f"it does not take the magic close: {_words(error)}") from error
+        file, self._file = self._file, -1
+        os.close(file)
 
-    def _set(self, timeout: int) -> None:
+    def _set(self, timeout: int) -> int:
         said = fcntl.ioctl(self._file, GET_SUPPORT, bytes(_INFO.size))
         options, _, _ = _INFO.unpack(said)
         lacking = [
@@ -94,28 +116,46 @@ class KernelWatchdog:
         if lacking:
             cure = "use another driver: one without these lets a node outlive its lease"
             raise WatchdogError(f"it cannot {', '.join(lacking)}", place=self._path, cure=cure)
-        (taken,) = struct.unpack(
-            "i", fcntl.ioctl(self._file, SET_TIMEOUT, struct.pack("i", timeout))
-        )
-        if taken > timeout:
+        fcntl.ioctl(self._file, SET_TIMEOUT, _INT.pack(timeout))
+        # Asked again, because not every driver says it in the answer to what was asked of it.
+        (granted,) = _INT.unpack(fcntl.ioctl(self._file, GET_TIMEOUT, bytes(_INT.size)))
+        if not 0 < granted <= timeout:
             cure = "choose a profile with a longer ttl, or another driver"
-            problem = f"it takes no less than {taken} s, and the lease leaves {timeout} s"
+            problem = f"it takes {granted} s, and the lease leaves {timeout} s"
             raise WatchdogError(problem, place=self._path, cure=cure)
+        return int(granted)
 
     def _refuse_nowayout(self) -> None:
-        """A watchdog that cannot be disarmed would reset a node that has nothing to do."""
+        """A watchdog that cannot be disarmed would reset a node that has nothing to do.
+
+        Seen before it is opened, and so set going, where the kernel shows it (WATCHDOG_SYSFS).
+        """
         name = Path(self._path).resolve().name
         with contextlib.suppress(OSError):
             if Path(f"/sys/class/watchdog/{name}/nowayout").read_text().strip() == "1":
-                cure = "load its driver with nowayout=0"
-                raise WatchdogError("nowayout is set", place=self._path, cure=cure)
+                raise WatchdogError("nowayout is set", place=self._path, cure=_NOWAYOUT)
 
-    def _disarm(self) -> None:
-        file, self._file = self._file, -1
+    def _stop(self) -> None:
+        """No more counting. A driver that does not know the word has the magic close alone."""
         try:
-            os.write(file, b"V")
-        finally:
-            os.close(file)
+            fcntl.ioctl(self._file, SET_OPTIONS, _INT.pack(STOP))
+        except OSError as error:
+            if error.errno in _UNKNOWN:
+                return
+            nowayout = error.errno == errno.EBUSY
+            problem = "nowayout is set" if nowayout else f"it does not stop: {_words(error)}"
+            raise self._unstoppable(problem) from error
+
+    def _start(self) -> None:
+        try:
+            fcntl.ioctl(self._file, SET_OPTIONS, _INT.pack(START))
+        except OSError as error:
+            if error.errno not in _UNKNOWN:
+                raise
+
+    def _unstoppable(self, problem: str) -> Unstoppable:
+        cure = f"{_NOWAYOUT}; until then this node resets itself when recovery ends"
+        return Unstoppable(problem, place=self._path, cure=cure)
 
 
 class SocketWatchdog:
@@ -125,8 +165,8 @@ class SocketWatchdog:
         self._path = path
         self._socket: socket.socket | None = None
 
-    def open(self, timeout: int) -> None:
-        """Arm it. Raises WatchdogError."""
+    def open(self, timeout: int, *, idle: bool) -> int:
+        """Arm it; it grants what it is asked for. Raises WatchdogError."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(ANSWER_WITHIN)
         try:
@@ -136,6 +176,7 @@ class SocketWatchdog:
             self._socket.close()
             self._socket = None
             raise self._failed("is not there, or not free") from None
+        return timeout
 
     def pet(self) -> None:
         """Begin to count anew. Raises WatchdogError."""

@@ -174,7 +174,7 @@ class HandsService(Service):
         actor = self.actors[order.group]
         received = OrderReceived(order, self.tenure.act_until, NOT_ARMED)
         if begins(actor.plan, actor.state, received, self.clock()):
-            unguarded = self.watchdog.arm(self.holder.valid_until, self.clock())
+            unguarded = self.watchdog.arm(self.holder.valid_until, self.clock(), owns=self._owns())
             received = replace(received, unguarded=unguarded)
         self._starting += 1
         self.turn(actor, received, asker)

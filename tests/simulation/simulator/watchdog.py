@@ -17,11 +17,12 @@ class Timer:
         self._timeout = 0
         self._round = 0
 
-    def open(self, timeout: int) -> None:
+    def open(self, timeout: int, *, idle: bool) -> int:
         """Armed; a device that is open already is petted."""
         self._timeout = timeout
         self.armed = True
         self._count()
+        return timeout
 
     def pet(self) -> None:
         """Count anew."""
