@@ -4,10 +4,13 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from holdfast.events import Health, decode_data
+from holdfast.events.health import HealthSignal
 from holdfast.wire import OrderReply
 from tests.support.buses import MakeBus
 from tests.support.hands_host import BOOT, PATIENCE, Host, host
@@ -31,7 +34,14 @@ NOBODY = {"boot_id": BOOT, "session": 2**22 - 1, "leader_start_ticks": 0}
 @pytest.fixture
 async def said(tmp_path: Path) -> AsyncIterator[Callable[[], str]]:
     """A watchdog outside of the host, and what it said so far."""
-    (tmp_path / "alpha").mkdir()
+    async with outside(tmp_path):
+        yield (tmp_path / "dog.log").read_text
+
+
+@asynccontextmanager
+async def outside(tmp_path: Path) -> AsyncIterator[None]:
+    """A watchdog that listens on `dog.socket`."""
+    (tmp_path / "alpha").mkdir(exist_ok=True)
     (tmp_path / "alpha" / "host.json").write_text(json.dumps(NOBODY))
     with (tmp_path / "dog.log").open("wb") as log:
         program = [sys.executable, "-m", "holdfast.fence_host.watchdog", "--host", "alpha"]
@@ -39,7 +49,7 @@ async def said(tmp_path: Path) -> AsyncIterator[Callable[[], str]]:
         dog = await asyncio.create_subprocess_exec(*program, stdout=log, stderr=log)
     try:
         await until((tmp_path / "dog.socket").exists, within=PATIENCE, what="the watchdog")
-        yield (tmp_path / "dog.log").read_text
+        yield
     finally:
         dog.kill()
         await dog.wait()
@@ -88,3 +98,31 @@ async def armed_start(alpha: Host) -> OrderReply:
         replies.append(await alpha.order("start", 1, "a"))
         number += 1
     return await alpha.done("start", 1, "a")
+
+
+async def test_one_that_cannot_be_armed_is_on_record_until_it_can(
+    nats_server: NatsServer, make_bus: MakeBus, tmp_path: Path
+) -> None:
+    """Nobody listens at its socket at first; it is tried again every ten seconds."""
+    groups = GROUPS.format(folder=tmp_path)
+    async with outside(tmp_path):
+        pass
+    async with host(await make_bus([nats_server]), nats_server, tmp_path, groups) as alpha:
+
+        def said() -> list[HealthSignal]:
+            found = [decode_data(envelope) for envelope in alpha.all(HealthSignal)]
+            signals = [data for data in found if isinstance(data, HealthSignal)]
+            return [signal for signal in signals if signal.probe == "watchdog"]
+
+        reply, number = await alpha.order("start", 1, "a"), 0
+        while "cannot be armed" not in reply.error:  # the lease is not fresh enough at first
+            assert number < 50, reply.error
+            reply, number = await alpha.order("start", 1, "a"), number + 1
+        await until(lambda: len(said()) == 1, within=PATIENCE, what="a signal")
+        assert (said()[0].state, said()[0].node) == (Health.FAILED, "alpha")
+        assert "dog.socket" in said()[0].reason or said()[0].reason in reply.error
+        async with outside(tmp_path):
+            await until(lambda: len(said()) == 2, within=PATIENCE, what="that it is well")
+            assert said()[1].state is Health.OK
+            await armed_start(alpha)
+            await alpha.done("stop", 1, "a")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.events import Draft, Health
+from holdfast.events.health import HealthSignal
+from holdfast.notifier.core import notable
 from holdfast.recovery.watchdog import JUST_BEFORE, NOT_FRESH, TRY_AGAIN, Watchdog
 from holdfast.recovery.watchdog_device import (
     CAN_CLOSE,
@@ -21,6 +24,7 @@ from holdfast.recovery.watchdog_device import (
     Unstoppable,
     WatchdogError,
 )
+from holdfast.recovery.watchdog_signals import WatchdogSignals
 
 HEADER = Path("/usr/include/linux/watchdog.h")
 
@@ -111,6 +115,40 @@ def test_what_cannot_be_armed_says_so_and_is_tried_again() -> None:
     report = dog.report()
     assert report is not None
     assert report.problem == ""
+
+
+def test_one_that_is_petted_in_vain_says_so_until_it_is_not() -> None:
+    device = Counter()
+    dog = Watchdog(device, 6)
+    recorded: list[Draft] = []
+    signals = WatchdogSignals("alpha", "boot-1", recorded.append)
+    dog.arm(106.3, 100.0, owns=False)
+    for broken in (False, True, True, False, False):
+        device.broken = broken
+        dog.look(106.3, 100.1, owns=True)
+        signals.see(dog.report())
+    failed, well = [draft.data for draft in recorded]
+    assert isinstance(failed, HealthSignal)
+    assert isinstance(well, HealthSignal)
+    assert (failed.state, failed.reason, failed.probe) == (Health.FAILED, "broken", "watchdog")
+    assert (well.state, well.previous) == (Health.OK, Health.FAILED)
+    assert recorded[1].cause == recorded[0].id, "one incident"
+    assert [notable(data, None) for data in (failed, well)] == [True, False]
+
+
+def test_one_that_cannot_be_stopped_is_never_well_again() -> None:
+    """Not even when it can be petted again."""
+    device = Counter()
+    device.stoppable = False
+    dog = Watchdog(device, 6)
+    dog.arm(106.3, 100.0, owns=False)
+    for broken in (True, False):
+        device.broken = broken
+        dog.look(106.3, 100.1, owns=False)
+    report = dog.report()
+    assert report is not None
+    assert report.problem
+    assert "cannot be armed" in dog.arm(206.3, 200.0, owns=False)
 
 
 def test_one_that_cannot_be_stopped_guards_nothing_and_resets_nothing() -> None:

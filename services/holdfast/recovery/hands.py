@@ -87,7 +87,7 @@ class Hands:
         self._recorder = Recorder(
             rt.outbox.emit, lambda kind, why: rt.rejects.reject(self._subject, kind, why)
         )
-        self._reporter = Reporter(rt, self._lease, self._watchdog)
+        self._reporter = Reporter(rt, self._lease, self._watchdog, self._recorder.record)
         builder = Builder(
             bus=rt.bus,
             journal=journal,

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from holdfast import clock, subjects
 from holdfast.bus import BusError
 from holdfast.config.volume_check import replicated
+from holdfast.events import Draft
 from holdfast.recovery.actor import Actor
 from holdfast.recovery.leaseholder import LeaseHolder
 from holdfast.recovery.watchdog import Watchdog
+from holdfast.recovery.watchdog_signals import WatchdogSignals
 from holdfast.service import Runtime
 from holdfast.wire import Acknowledged, HandsPulse, Watch, WatchedResource
 from holdfast.wire.volumes import NodeLease
@@ -24,8 +27,15 @@ _log = logging.getLogger("holdfast.recovery")
 class Reporter:
     """Level-triggered: all is said again and again, so a lost message heals with the next."""
 
-    def __init__(self, rt: Runtime, lease: LeaseHolder, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        rt: Runtime,
+        lease: LeaseHolder,
+        watchdog: Watchdog,
+        record: Callable[[Draft], object],
+    ) -> None:
         self._rt, self._lease, self._watchdog = rt, lease, watchdog
+        self._watchdog_signals = WatchdogSignals(rt.place, rt.boot, record)
         self.actors: list[Actor] = []
         self.changed = asyncio.Event()
         self._watch_changed = asyncio.Event()
@@ -36,6 +46,7 @@ class Reporter:
         while True:
             self.changed.clear()
             self._compare_watched()
+            self._watchdog_signals.see(self._watchdog.report())
             await self._rt.paths.beat(self._pulse(), within=self._rt.timing.pulse_every)
             await asyncio.sleep(MIN_PULSE_GAP)
             await _set_within(self.changed, self._rt.timing.pulse_every)

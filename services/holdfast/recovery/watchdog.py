@@ -48,7 +48,7 @@ class Watchdog:
         self._device, self._longest = device, timeout
         self._timeout = timeout
         """What was granted last."""
-        self._armed = self._unstoppable = False
+        self._armed = self._unstoppable = self._unpetted = False
         self._problem = ""
         self._again_at = 0.0
 
@@ -125,6 +125,10 @@ class Watchdog:
             self._device.pet()
         except WatchdogError as error:
             self._say(error)
+            self._unpetted = True
+            return
+        if self._unpetted and not self._unstoppable:
+            self._unpetted, self._problem = False, ""
 
     def _say(self, error: WatchdogError) -> None:
         if error.problem != self._problem:
