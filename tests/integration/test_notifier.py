@@ -14,8 +14,9 @@ import pytest
 from holdfast import subjects
 from holdfast.bus import Bus
 from holdfast.config.model import LogChannel, WebhookChannel
-from holdfast.events import Envelope, decode_data, encode_envelope, event_types
+from holdfast.events import Envelope, Health, Layer, decode_data, encode_envelope, event_types
 from holdfast.events.examples import examples, record
+from holdfast.events.health import HealthSignal
 from holdfast.events.system import NotificationFailed, NotificationSent
 from holdfast.notifier import core
 from holdfast.notifier.channels import SendFailed, open_channel
@@ -324,6 +325,22 @@ def test_notifications_about_notifications_do_not_exist() -> None:
         assert not core.notable(data, frozenset({name}))
         with pytest.raises(core.UnknownEvents, match=name):
             core.chosen([name])
+
+
+def test_what_is_decided_no_more_and_whose_votes_count_is_told() -> None:
+    quarantine = decode_data(examples()["holdfast.quarantine_began.v1"])
+    assert core.notable(quarantine, None)
+    voters = HealthSignal(
+        layer=Layer.NETWORK,
+        node="omega",
+        observer="omega",
+        probe="voters",
+        state=Health.FAILED,
+        previous=Health.UNKNOWN,
+        reason="its votes count among others",
+    )
+    assert core.notable(voters, None)
+    assert not core.notable(msgspec.structs.replace(voters, probe="lease"), None)
 
 
 def test_the_configured_events_and_only_they_are_notable() -> None:

@@ -20,6 +20,7 @@ NOTABLE = frozenset(
         "move_completed",
         "move_failed",
         "group_held",
+        "quarantine_began",
         "recovery_succeeded",
         "recovery_exhausted",
         "lease_lost",
@@ -42,6 +43,8 @@ OWN = frozenset({"notification_sent", "notification_failed"})
 """Never notified, whatever is configured: each notification would cause the next."""
 
 _BELOW = frozenset({Layer.HARDWARE, Layer.HYPERVISOR, Layer.STORAGE})
+_VOTING = frozenset({"vote", "voters"})
+"""A voter that is silent, and a place that votes among others than its cluster file names."""
 _NAMES = frozenset(event_name(cls) for cls in event_types().values())
 
 
@@ -107,7 +110,7 @@ def _serious(data: EventData) -> bool:
         case HealthSignal():
             if data.probe.startswith(PATH_PROBE):
                 return data.state is Health.DEGRADED
-            return data.state is Health.FAILED and (data.layer in _BELOW or data.probe == "vote")
+            return data.state is Health.FAILED and (data.layer in _BELOW or data.probe in _VOTING)
         case FenceFinished():
             return data.outcome in ("failed", "timeout")
         case _:
