@@ -61,10 +61,7 @@ def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
 
 
 def runs_well(state: State, view: GroupView, now: float) -> bool:
-    """The living owner says, at the epoch of the record, that it runs.
-
-    Then no rule about what became of the owner, or failed there, can have a verdict.
-    """
+    """The living owner says, at the epoch of the record, that it runs."""
     report = current_report(state, view, now)
     return report is not None and report.state == "active" and report.epoch == view.record.epoch
 
