@@ -36,6 +36,9 @@ class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
     in_step: Annotated[str, Meta(max_length=40)] = ""
     """Wall time (RFC 3339) up to which it had every write, of one that counts no more; empty: it
     counts, or never did, or nobody knows. For display only."""
+    counted: bool = False
+    """It counted once, and counts no more: what its resync began from is a state of the volume, and
+    not whatever a disk held that was added."""
 
 
 class AcceptedLoss(msgspec.Struct, frozen=True, kw_only=True):

@@ -266,6 +266,8 @@ def test_a_member_that_lost_its_files_is_not_taken_for_a_new_one() -> None:
 def test_only_a_copy_that_does_not_count_falls_back() -> None:
     record = membership.create("v", "uuid", 1 << 20, NODES, "alpha")
     led = transitions.promote(record, "alpha", 1, set(), "").record
+    led = transitions.take_in(led, "alpha", 1, "beta", asynchronous=False)
+    led = transitions.take_out(led, "alpha", 1, "beta")
     undone = transitions.fall_back(led, "beta")
     assert transitions.fall_back(undone, "beta") == undone
     transitions.still(undone, node="alpha", epoch=1)  # who serves goes on
@@ -284,6 +286,22 @@ def test_only_a_copy_that_does_not_count_falls_back() -> None:
     for counts in ("alpha", "beta"):
         with pytest.raises(ChangeRefused, match="counts"):
             transitions.fall_back(following, counts)
+
+
+def test_a_copy_that_never_counted_has_no_state_to_fall_back_to() -> None:
+    record = membership.create("v", "uuid", 1 << 20, NODES, "alpha")
+    led = transitions.promote(record, "alpha", 1, set(), "").record
+    counted = transitions.take_in(led, "alpha", 1, "beta", asynchronous=False)
+    removed = membership.remove_member(counted, "alpha", 1, "beta")
+    added = membership.add_member(removed, "alpha", 1, "beta")
+    for never in (record, led, added, transitions.promote(added, "alpha", 2, set(), "").record):
+        with pytest.raises(ChangeRefused, match="never had everything"):
+            transitions.fall_back(never, "beta")
+    for left in (
+        transitions.take_out(counted, "alpha", 1, "beta"),
+        transitions.promote(counted, "alpha", 2, set(), "").record,
+    ):
+        assert transitions.fall_back(left, "beta").went_back == ["beta"]
 
 
 def test_how_long_ago_it_had_everything_is_known_of_whoever_counts_no_more() -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.replica import Replica
 from holdfast.storage_replication.replicated import transitions
+from holdfast.volumes import VolumeRecord
 from tests.simulation.volumes.machine import Machine
 
 if TYPE_CHECKING:
@@ -79,11 +80,10 @@ class Decider:
         return (
             isinstance(machine.process, Replica)
             and machine.name in record.members
-            and not machine.fresh
             and disk is not None
             and disk.superblock.resyncing
             and disk.superblock.fallback
-            and not record.counts(machine.name)
+            and _may_fall_back(record, machine.name)
         )
 
     def _hand_over(self, machine: Machine, loss: bool, undo: bool = False) -> None:
@@ -169,3 +169,12 @@ class Decider:
         assert machine.disk is not None
         if machine.disk.superblock.intact and isinstance(old.process, Primary | None):
             world.check(size <= reported, f"async: {size} bytes lost, {reported} were reported")
+
+
+def _may_fall_back(record: VolumeRecord, node: str) -> bool:
+    """Whether its service would be allowed to tell it."""
+    try:
+        transitions.fall_back(record, node)
+    except transitions.ChangeRefused:
+        return False
+    return True

@@ -41,8 +41,6 @@ class Machine:
         """The highest epoch at which it was seen to act."""
         self.member = True
         """The record names it, or has just ceased to."""
-        self.fresh = False
-        """It has joined, and has never had everything: there is no state to go back to."""
         self.growth: Growth | None = None
         """Of its primary."""
         self.repairing: tuple[int, int] | None = None
@@ -66,7 +64,7 @@ class Machine:
 
     def join(self, size: int) -> None:
         """A new copy: its own files are made anew, its disk has what it had."""
-        self.member, self.fresh, self.highest, self.before = True, True, 0, None
+        self.member, self.highest, self.before = True, 0, None
         self.store = SimStore(self.power)
         self.enlarge(size)
         self._create(size)

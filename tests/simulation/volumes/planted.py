@@ -55,6 +55,16 @@ def activity_cleared_while_frozen() -> Any:
     return patch.object(Stream, "_lacking", lambda self: False)
 
 
+def activity_cleared_without_a_flush_on_followers() -> Any:
+    """Nobody waits for an async member, so nobody asks whether what it applied is durable."""
+
+    def safe(self: Any) -> int:
+        flushed = (peer.flushed for peer in self._fed if peer.lag is None)
+        return int(min(self.synced, *flushed, self.seq))
+
+    return patch.object(Stream, "safe", safe)
+
+
 def data_before_the_activity_log() -> Any:
     """The extent becomes active while the write is under way."""
 
@@ -249,6 +259,7 @@ BUGS: tuple[Bug, ...] = (
     dirty_map_not_durable,
     activity_cleared_without_a_flush_on_all,
     activity_cleared_while_frozen,
+    activity_cleared_without_a_flush_on_followers,
     data_before_the_activity_log,
     activity_of_a_returning_member_ignored,
     epoch_not_stored,
@@ -272,6 +283,7 @@ BUGS: tuple[Bug, ...] = (
 FOUND_AT: dict[str, tuple[int, ...]] = {
     "data_before_the_activity_log": (1288,),
     "suspects_forgotten": (3275,),
+    "activity_cleared_without_a_flush_on_followers": (19,),
     "known_of_an_earlier_record": (336,),
 }
 """Seeds that found a bug before; they only make the search short."""

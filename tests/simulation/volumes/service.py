@@ -123,7 +123,6 @@ class Service:
                 self.record = transitions.take_out(self.record, name, epoch, member)
         except transitions.ChangeRefused:
             return False
-        self.world.machines[member].fresh &= not counts
         self.world.note(f"record: {member} {'counts' if counts else 'out'}")
         self.world.count("joined" if counts else "taken out")
         return True

@@ -83,13 +83,13 @@ def promote(
         went_back=[],
     )
     left = {name for name in record.members if record.counts(name) and not new.counts(name)}
-    new = replace(new, members=_in_step(record, left, at))
+    new = replace(new, members=_counted(record, left, at))
     return Promoted(new, complete, record.epoch if was_primary else 0)
 
 
-def _in_step(record: VolumeRecord, names: set[str], at: str) -> dict[str, MemberRecord]:
+def _counted(record: VolumeRecord, names: set[str], at: str) -> dict[str, MemberRecord]:
     return {
-        name: replace(one, in_step=at) if name in names else one
+        name: replace(one, in_step=at, counted=True) if name in names else one
         for name, one in record.members.items()
     }
 
@@ -103,7 +103,7 @@ def _alone(record: VolumeRecord, node: str) -> VolumeRecord:
 def _not_following(record: VolumeRecord, at: str) -> VolumeRecord:
     """Of a volume that was async and is sync now: who followed gets what it lacks behind an undo
     log, for its data is the primary's of some earlier time, and counts when it has that."""
-    members = _in_step(record, set(record.following), at)
+    members = _counted(record, set(record.following), at)
     return replace(record, following=[], members=members)
 
 
@@ -172,7 +172,7 @@ def take_out(
     require_primary(record, node, epoch)
     return replace(
         record,
-        members=_in_step(record, {member} if record.counts(member) else set(), at),
+        members=_counted(record, {member} if record.counts(member) else set(), at),
         in_sync=[name for name in record.in_sync if name != member],
         following=[name for name in record.following if name != member],
     )
@@ -209,7 +209,7 @@ def take_in(
     of_it = record.accepted is not None and record.accepted.node == member
     without = replace(
         without,
-        members=_in_step(without, {member}, ""),
+        members=_counted(without, {member}, ""),
         accepted=None if of_it else record.accepted,
     )
     if asynchronous:
@@ -228,6 +228,15 @@ def fall_back(record: VolumeRecord, node: str) -> VolumeRecord:
             f"{node} counts: what it has is what was acknowledged",
             place=f"volume {record.volume}",
             cure="nothing needs to be undone; start the group there",
+        )
+    known = record.members.get(node)
+    # Versions that did not note it noted when a member ceased to count.
+    if known is None or not (known.counted or known.in_step):
+        raise ChangeRefused(
+            f"{node} never had everything: what its disk held before is no state of the volume",
+            place=f"volume {record.volume}",
+            cure="let its resync end; without a primary, start the group where a copy counted, "
+            "or restore the volume from a backup",
         )
     others = [name for name in record.went_back if name != node]
     return replace(record, went_back=[*others, node])
