@@ -38,9 +38,10 @@ chaos: $(STAMP)
 drills: N = 50
 drills: $(STAMP)
 	DRILLS=$(N) DRILL_SEED=$(SEED) $(BIN)/pytest -m drill -s tests/drills
-# Every installed fence agent, IPMI, watchdogs (Debian: fence-agents, openipmi, ipmitool).
+# Every installed fence agent, IPMI, watchdogs, and a guest's kernel with its own (Debian:
+# fence-agents, openipmi, ipmitool, user-mode-linux, kmod, iproute2).
 fencing: $(STAMP)
-	$(BIN)/pytest -m fencing tests/integration
+	$(BIN)/pytest -n 2 --dist loadfile -m fencing tests/integration
 
 # Clusters on real networks (root, iproute2, nftables), two at a time. The soak is N random faults
 # from SEED on, half of them on one network and half on two; JSON=file writes what each showed.

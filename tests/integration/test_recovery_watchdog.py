@@ -11,9 +11,9 @@ import pytest
 
 from holdfast.events import Health, decode_data
 from holdfast.events.health import HealthSignal
-from holdfast.wire import OrderReply
 from tests.support.buses import MakeBus
-from tests.support.hands_host import BOOT, PATIENCE, Host, host
+from tests.support.hands_armed import armed_start
+from tests.support.hands_host import BOOT, PATIENCE, host
 from tests.support.nats import NatsServer
 from tests.support.waiting import until
 
@@ -61,7 +61,7 @@ async def test_an_order_that_is_refused_or_known_arms_nothing(
     groups = GROUPS.format(folder=tmp_path)
     async with host(await make_bus([nats_server]), nats_server, tmp_path, groups) as alpha:
         # The first renewals in a row: before, it could not be armed at all.
-        await armed_start(alpha)
+        await armed_start(alpha, 1, "a")
         await alpha.done("stop", 1, "b")
         await until(lambda: said().count("disarmed") == 1, what="disarmed")
         late = [
@@ -87,17 +87,6 @@ async def test_an_order_that_is_refused_or_known_arms_nothing(
         seen = len(alpha.pulses)
         await until(lambda: len(alpha.pulses) > seen + 5, within=PATIENCE)
         assert said().count("armed for") == 2
-
-
-async def armed_start(alpha: Host) -> OrderReply:
-    """Start; refused until a renewal is fresh enough for the watchdog."""
-    replies: list[OrderReply] = []
-    number = 0
-    while not replies or not replies[-1].accepted:
-        assert number < 50, replies[-1].error
-        replies.append(await alpha.order("start", 1, "a"))
-        number += 1
-    return await alpha.done("start", 1, "a")
 
 
 async def test_one_that_cannot_be_armed_is_on_record_until_it_can(
