@@ -44,7 +44,8 @@ fencing: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadfile -m fencing tests/integration
 
 # Clusters on real networks (root, iproute2, nftables), two at a time. The soak is N random faults
-# from SEED on, half of them on one network and half on two; JSON=file writes what each showed.
+# from SEED on, on one network and on two, between hosts with a fence device, with a watchdog, with
+# nothing but leases. JSON=file.json keeps what each showed, for file.md, and is where it goes on.
 N ?= 20
 SEED ?= 1
 network: $(STAMP)

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,46 +19,14 @@ from holdfast.wire import HandsPulse, Pulse
 from tests.support.cluster import HOSTS, RunningCluster, eventually
 from tests.support.cluster_fixture import running
 from tests.support.waiting import until
+from tests.support.watchdogs import PATIENCE, Watchdogs
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.fencing,
     pytest.mark.timeout(300),
 ]
-PATIENCE = 60.0
 FENCE = r"\[\[nodes\.(\w+)\.fence\]\].*\nagent.*\noptions.*\n"
-
-
-class Watchdogs:
-    """One per host, and what they said."""
-
-    def __init__(self, folder: Path, run_dir: Path) -> None:
-        self._folder, self._run_dir = folder, run_dir
-        self._running: list[asyncio.subprocess.Process] = []
-
-    async def start(self) -> None:
-        for host in HOSTS:
-            with self._log(host).open("wb") as log:
-                program = [sys.executable, "-m", "holdfast.fence_host.watchdog"]
-                program += ["--run-dir", str(self._run_dir), "--host", host]
-                program += ["--socket", str(self.socket(host))]
-                process = await asyncio.create_subprocess_exec(*program, stdout=log, stderr=log)
-            self._running.append(process)
-            await until(self.socket(host).exists, within=PATIENCE, what=f"the watchdog of {host}")
-
-    async def stop(self) -> None:
-        for process in self._running:
-            process.kill()
-            await process.wait()
-
-    def socket(self, host: str) -> Path:
-        return self._folder / f"{host}.socket"
-
-    def said(self, host: str) -> str:
-        return self._log(host).read_text()
-
-    def _log(self, host: str) -> Path:
-        return self._folder / f"{host}.log"
 
 
 class Guarded:
@@ -93,7 +60,7 @@ class Guarded:
 async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     with tempfile.TemporaryDirectory() as short:  # a socket's path has at most 107 characters
-        dogs = Watchdogs(Path(short), folder / "state" / "places")
+        dogs = Watchdogs(Path(short), folder / "state" / "places", HOSTS)
 
         def watchdogs_instead(text: str) -> str:
             def watchdog(match: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -22,9 +23,11 @@ from holdfast.console.launcher.local_place import LocalPlace
 from holdfast.console.launcher.session import Session
 from holdfast.fence_host.processes import living_members
 from holdfast.ledger.client import LedgerClient
+from tests.network.journals import lost
 from tests.support.cluster import HOSTS, RunningCluster, _well, eventually
 from tests.support.lab import Lab, inside
 from tests.support.ledger_file import ledger_file
+from tests.support.watchdogs import Watchdogs
 
 WITNESS = "witness"
 PLACES: tuple[str, ...] = (*HOSTS, WITNESS)
@@ -33,10 +36,15 @@ RESTORED = 90.0
 FENCE_WINDOW = 5
 """Seconds: hosts boot faster here than any does, and a fence of the scenario before is no reason to
 hold that of the next."""
+Fencing = Literal["device", "watchdog", "lease-only"]
 _DEVICE = """
 [[nodes.{name}.fence]]
 agent = "fence_holdfast_host"
 options = {{ run_dir = "{run_dir}" }}
+"""
+_WATCHDOG = """
+[nodes.{name}.watchdog]
+device = "{socket}"
 """
 
 
@@ -95,22 +103,30 @@ class LabCluster(LocalCluster):
 
 
 class NetworkCluster(RunningCluster):
-    """Hosts alpha and beta and a witness in a lab, with fence devices or without.
+    """Hosts alpha and beta and a witness in a lab.
 
+    `fencing`: what ends a host: a fence device, a watchdog outside of it, or nothing but its lease.
     `shared`: both hosts write to one journal; else each has one of its own.
     """
 
     tls = False
 
-    def __init__(self, folder: Path, lab: Lab, *, fenced: bool, shared: bool = True) -> None:
+    def __init__(self, folder: Path, lab: Lab, *, fencing: Fencing, shared: bool = True) -> None:
         self.lab, self.folder = lab, folder
+        self.fencing: Fencing = fencing
+        self.shared = shared
         self.data = folder / "storage"
         self.journal = str(self.data)
         """What an argument of the ledger's process begins with."""
         for name in HOSTS:
             (self.data / name).mkdir(parents=True)
         state = folder / "state"
-        devices = [_DEVICE.format(name=name, run_dir=state / "places") for name in HOSTS]
+        run_dir = state / "places"
+        watched = HOSTS if fencing == "watchdog" else ()
+        self.dogs = Watchdogs(folder, run_dir, watched)
+        devices = [_WATCHDOG.format(name=name, socket=self.dogs.socket(name)) for name in watched]
+        if fencing == "device":
+            devices = [_DEVICE.format(name=name, run_dir=run_dir) for name in HOSTS]
         config = folder / "cluster.toml"
         text = ledger_file(
             "lab",
@@ -119,7 +135,7 @@ class NetworkCluster(RunningCluster):
             port=PORT,
             journal="" if shared else f"{self.data}/{{node}}",
             networks=lab.networks[1:],
-            devices=devices if fenced else (),
+            devices=devices,
         )
         text = text.replace("[cluster]\n", f"[cluster]\nfence_window = {FENCE_WINDOW}\n")
         config.write_text(self.edited(text))
@@ -132,12 +148,20 @@ class NetworkCluster(RunningCluster):
         """The cluster file, as it shall be."""
         return text
 
+    async def start(self) -> None:
+        """The watchdogs first: they are no part of their hosts."""
+        await self.dogs.start()
+        await super().start()
+
     async def stop(self) -> None:
         """Heal and thaw, then stop everything."""
         self.lab.heal()
         for place in PLACES:
             self.thaw(place)
-        await super().stop()
+        try:
+            await super().stop()
+        finally:
+            await self.dogs.stop()
 
     def members(self, place: str) -> set[int]:
         """Every process of a place."""
@@ -194,7 +218,11 @@ class NetworkCluster(RunningCluster):
             yield client
         finally:
             report = await asyncio.to_thread(client.finish)
-        assert report.ok, report
+        if self.shared:
+            assert report.ok, report
+        else:
+            assert report.acknowledged, report
+            assert not lost(client.promises, [self.data / host for host in HOSTS])
 
 
 def _addresses(lab: Lab, place: str) -> str:

@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from tests.network.cluster import NetworkCluster
 from tests.network.running import lab_cluster
+from tests.network.runs import RUNS_SEEN, told
 from tests.network.scenario import OUTCOMES, Outcome
-from tests.network.soak import RUNS_SEEN, told
 from tests.support.lab import LAN, SAN
 
 _SEEN: list[Outcome] = []
@@ -19,28 +19,35 @@ _SEEN: list[Outcome] = []
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fenced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NetworkCluster]:
     """Hosts with a fence device each."""
-    async with lab_cluster(tmp_path_factory, fenced=True) as cluster:
+    async with lab_cluster(tmp_path_factory, fencing="device") as cluster:
         yield cluster
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def two_paths(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NetworkCluster]:
     """Hosts with a fence device each, and two networks between all places."""
-    async with lab_cluster(tmp_path_factory, fenced=True, networks=(LAN, SAN)) as cluster:
+    async with lab_cluster(tmp_path_factory, fencing="device", networks=(LAN, SAN)) as cluster:
         yield cluster
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lease_only(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NetworkCluster]:
     """Hosts with nothing but their leases."""
-    async with lab_cluster(tmp_path_factory, fenced=False) as cluster:
+    async with lab_cluster(tmp_path_factory, fencing="lease-only") as cluster:
         yield cluster
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def own_folders(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NetworkCluster]:
     """The same, and each host with a journal of its own."""
-    async with lab_cluster(tmp_path_factory, fenced=False, shared=False) as cluster:
+    async with lab_cluster(tmp_path_factory, fencing="lease-only", shared=False) as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NetworkCluster]:
+    """Hosts with a watchdog each and no fence device; each with a journal of its own."""
+    async with lab_cluster(tmp_path_factory, fencing="watchdog", shared=False) as cluster:
         yield cluster
 
 

@@ -5,7 +5,8 @@ import random
 import msgspec
 
 from holdfast.timing import PROFILES
-from tests.network.cluster import WITNESS
+from tests.network.cluster import WITNESS, Fencing
+from tests.support.lab import LAN, SAN
 
 TIMING = PROFILES["standard"]
 SHORT, LONG = (0.5, 4.0), (TIMING.ttl + 2.0, TIMING.ttl + 5.0)
@@ -16,6 +17,7 @@ FLAP = (0.3, 4.0)
 OF_A_PATH = (2.0, 15.0)
 EVERYWHERE = ("isolate", "mute", "deafen", "freeze", "stall", "loss", "outage")
 ON_ONE_PATH = ("path cut", "path flap", "path mute", "path deafen")
+KINDS: tuple[Fencing, ...] = ("device", "watchdog", "lease-only")
 _MOVES_AN_OWNER = ("isolate", "mute", "deafen", "freeze")
 
 
@@ -37,10 +39,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return f"{' '.join(filter(None, parts))} {self.lasts:.1f} s"
 
 
+def cluster_of(seed: int) -> tuple[tuple[str, ...], Fencing]:
+    """The networks of the cluster that a seed's fault falls on, and what ends its hosts. Pure.
+
+    Odd seeds have one network, even ones two; of six in a row each is another cluster.
+    """
+    return ((LAN,) if seed % 2 else (LAN, SAN)), KINDS[seed // 2 % len(KINDS)]
+
+
 def draw(seed: int, networks: tuple[str, ...]) -> Fault:
     """The fault of a seed. Pure."""
     dice = random.Random(seed)
-    whom = dice.choice(["owner", "other", WITNESS])
+    whom = dice.choice(["owner", "owner", "owner", "other", WITNESS])
     if len(networks) > 1 and dice.random() < 0.5:
         kind = dice.choice(ON_ONE_PATH)
         return Fault(
@@ -50,7 +60,7 @@ def draw(seed: int, networks: tuple[str, ...]) -> Fault:
             lasts=dice.uniform(*OF_A_PATH),
             flaps=tuple(dice.uniform(*FLAP) for _ in range(16)),
         )
-    kind, long = dice.choice(EVERYWHERE), dice.random() < 0.5
+    kind, long = dice.choice(EVERYWHERE), dice.random() < 0.6
     moved = int(long and kind in _MOVES_AN_OWNER and whom == "owner")
     return Fault(
         kind=kind,

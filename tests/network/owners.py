@@ -5,6 +5,9 @@ from itertools import combinations, pairwise
 
 import msgspec
 
+AWAKE_AT_MOST = 1.0
+"""Seconds, on a busy machine, until the switch of an owner that wakes has killed its ledger."""
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     """One question to the ledger on a host. `epoch` and `pid` None: it did not answer with 200."""
@@ -86,6 +89,20 @@ def living(samples: Iterable[Sample], *, frozen_too: bool) -> list[Span]:
 def overlaps(spans: Iterable[Span]) -> list[tuple[Span, Span]]:
     """Every pair that was there at the same time on different hosts."""
     return [(one, other) for one, other in combinations(spans, 2) if one.meets(other)]
+
+
+def together(one: Span, other: Span) -> float:
+    """For how many seconds both were there."""
+    return min(one.ended, other.ended) - max(one.began, other.began)
+
+
+def current(spans: Iterable[Span]) -> list[Span]:
+    """Without those of an older epoch than one that had begun: they overlap, and are no move."""
+    found: list[Span] = []
+    for span in spans:
+        if span.epoch >= max((one.epoch for one in found), default=0):
+            found.append(span)
+    return found
 
 
 def moves(spans: Iterable[Span]) -> int:

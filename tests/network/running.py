@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.network.cluster import PLACES, NetworkCluster
+from tests.network.cluster import PLACES, Fencing, NetworkCluster
 from tests.support.cluster_fixture import running
 from tests.support.lab import LAN, Lab, inside, missing
 
@@ -16,7 +16,7 @@ from tests.support.lab import LAN, Lab, inside, missing
 async def lab_cluster(
     factory: pytest.TempPathFactory,
     *,
-    fenced: bool,
+    fencing: Fencing,
     shared: bool = True,
     networks: Sequence[str] = (LAN,),
     kind: type[NetworkCluster] = NetworkCluster,
@@ -29,6 +29,6 @@ async def lab_cluster(
     with Lab.make(PLACES, networks) as lab, inside(lab.observer), ThreadPoolExecutor() as threads:
         # A thread stays in the namespace in which it was born: those of another lab will not do.
         asyncio.get_running_loop().set_default_executor(threads)
-        made = kind(folder, lab, fenced=fenced, shared=shared)
+        made = kind(folder, lab, fencing=fencing, shared=shared)
         async with running(made):
             yield made

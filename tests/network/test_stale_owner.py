@@ -11,7 +11,7 @@ import pytest
 from holdfast.clock import monotonic, wall_time
 from holdfast.ledger.client import LedgerClient
 from tests.network.cluster import NetworkCluster
-from tests.network.owners import answering, living, moves, overlaps, told
+from tests.network.owners import AWAKE_AT_MOST, answering, living, moves, overlaps, told
 from tests.network.scenario import (
     OUTCOMES,
     SETTLE,
@@ -30,8 +30,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(240),
 ]
-AWAKE_AT_MOST = 1.0
-"""Seconds, on a busy machine, until the switch of an owner that wakes has killed its ledger."""
 
 
 async def test_owner_that_wakes_after_its_lease_is_killed_at_once(

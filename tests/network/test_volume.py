@@ -33,7 +33,7 @@ async def cluster(
 ) -> AsyncIterator[NetworkVolumeCluster]:
     """Lease-only: nothing but leases and epochs keeps an old owner from writing."""
     async with lab_cluster(
-        tmp_path_factory, fenced=False, networks=(LAN, SAN), kind=NetworkVolumeCluster
+        tmp_path_factory, fencing="lease-only", networks=(LAN, SAN), kind=NetworkVolumeCluster
     ) as made:
         assert isinstance(made, NetworkVolumeCluster)
         yield made

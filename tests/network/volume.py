@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.network.cluster import NetworkCluster
+from tests.network.cluster import Fencing, NetworkCluster
 from tests.support.lab import SAN, Lab
 from tests.support.volume_cluster import VolumeCluster, on_a_volume
 
@@ -15,8 +15,8 @@ class NetworkVolumeCluster(NetworkCluster, VolumeCluster):
 
     tls = True
 
-    def __init__(self, folder: Path, lab: Lab, *, fenced: bool, shared: bool = True) -> None:
-        super().__init__(folder, lab, fenced=fenced, shared=shared)
+    def __init__(self, folder: Path, lab: Lab, *, fencing: Fencing, shared: bool = True) -> None:
+        super().__init__(folder, lab, fencing=fencing, shared=shared)
         self.journal = f"unix:{folder}/"
 
     def edited(self, text: str) -> str:

@@ -63,6 +63,12 @@ class LedgerClient:
         """How many entries the ledger has promised so far."""
         return len(self._acknowledged)
 
+    @property
+    def promises(self) -> dict[str, int]:
+        """The index of each acknowledged entry, by its id."""
+        with self._lock:
+            return dict(self._acknowledged)
+
     def wait_acknowledged(self, more: int, timeout: float) -> bool:
         """Waits for `more` acknowledgements from now on; False after `timeout` seconds."""
         with self._lock:
