@@ -43,6 +43,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """The decision's event."""
     tried: Annotated[list[BootId], Meta(max_length=15)] = []
     """Boots on which this move already failed; a node that reboots may be tried again."""
+    excused: Annotated[list[BootId], Meta(max_length=15)] = []
+    """Boots on which a start of this move ended with the lease: each may be tried again, once."""
     origin: NodeName | None = None
     """Where it ran when an orderly move began: there it goes back if the target fails."""
     interrupted: bool = False

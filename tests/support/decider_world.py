@@ -135,6 +135,8 @@ class Host:
     frozen: bool = False
     cut_off: bool = False
     start_fails: bool = False
+    lease_ends_starts: int = 0
+    """So many of its next starts end with its lease."""
     stop_fails: bool = False
     was_valid: bool = False
     watchdog: WatchdogReport | None = None
@@ -360,11 +362,17 @@ class World:
             return refused
         fails = host.start_fails if order.action == "start" else host.stop_fails
         state: Any = {"start": "active", "stop": "stopped"}[order.action]
+        ended = order.action == "start" and host.lease_ends_starts > 0
+        host.lease_ends_starts -= ended
         host.groups[order.group] = GroupReport(
-            group=order.group, epoch=order.epoch, state="unknown" if fails else state
+            group=order.group, epoch=order.epoch, state="unknown" if fails or ended else state
         )
         reply = OrderReply(
-            intent=order.intent, accepted=True, done=True, error="it failed" if fails else ""
+            intent=order.intent,
+            accepted=True,
+            done=True,
+            error="it failed" if fails or ended else "",
+            lease_ended=ended,
         )
         host.done[order.intent] = reply
         self._check_overlap(order.group)

@@ -334,6 +334,18 @@ def test_a_failed_start_is_cleaned_up_and_tried_elsewhere() -> None:
     assert world.record().phase == Phase.ACTIVE
 
 
+@pytest.mark.parametrize(("ends", "phase"), [(1, Phase.ACTIVE), (2, Phase.HELD)])
+def test_a_start_that_ended_with_the_lease_is_tried_again_once(ends: int, phase: Phase) -> None:
+    """It says nothing about the group; and there may be no other node."""
+    world = World(cluster())
+    world.kill("alpha")
+    world.hosts["beta"].lease_ends_starts = ends
+    world.run(60.0)
+    assert [failed.node for failed in world.emitted(MoveFailed)] == ["beta"] * ends
+    assert world.record().phase == phase
+    assert world.active_overlaps == []
+
+
 def test_a_group_that_fails_everywhere_is_held_until_a_node_reboots(world: World) -> None:
     world.hosts["beta"].start_fails = True
     world.report("alpha", "failed")

@@ -16,6 +16,7 @@ from holdfast.events.hands import (
 )
 from holdfast.events.health import HealthSignal
 from holdfast.recovery.messages import ActionDone, LeaseEnded, OrderReceived, Spawned
+from holdfast.recovery.resume import LEASE_PASSED
 from holdfast.recovery.state import GroupState
 from holdfast.wire import Order
 from tests.support.hands_world import World, plan_of, resource
@@ -314,7 +315,8 @@ def test_the_end_of_the_lease_stops_and_is_latched(active: World) -> None:
     assert active.running == {}
     assert active.phase == "stopped"
     assert active.state.reason == LEASE_ENDED.reason
-    assert active.order("start", 5, "a").error == LEASE_ENDED.reason
+    standing = active.order("start", 5, "a")
+    assert (standing.error, standing.lease_ended) == (LEASE_ENDED.reason, True)
     assert not active.order("start", 5, "b").accepted
     assert active.running == {}
     assert active.last(GroupStopped).incident == "lease-signal"
@@ -344,6 +346,15 @@ def test_a_stop_that_nobody_ordered_is_tried_again_a_bounded_number_of_times(
 
 
 # --- restarts of the service -----------------------------------------------------------------
+
+
+def test_a_start_that_the_lease_did_not_outlast_says_so(world: World) -> None:
+    world.order("start", 5, "a")
+    world.resume(adopt=False)
+    world.settle()
+    assert world.running == {}
+    standing = world.order("start", 5, "a")
+    assert (standing.done, standing.error, standing.lease_ended) == (True, LEASE_PASSED, True)
 
 
 def test_adoption_restarts_nothing(active: World) -> None:

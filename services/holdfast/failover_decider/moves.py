@@ -68,7 +68,7 @@ def on_order_answered(turn: Turn, answer: OrderAnswered) -> None:
     view = replace(view, done=Trail(after.incident, reply.event) if reply.event else after)
     turn.set_group(view)
     if reply.error:
-        _step_failed(turn, view, reply.error)
+        _step_failed(turn, view, reply.error, lease_ended=reply.lease_ended)
     elif view.record.phase == Phase.STARTING:
         write(turn, view, _changed(view, phase=Phase.ACTIVE, intent=None, reason=""))
     else:
@@ -210,7 +210,7 @@ def _ordering(turn: Turn, view: GroupView) -> None:
         keep_ordering(turn, view, owner)
 
 
-def _step_failed(turn: Turn, view: GroupView, reason: str) -> None:
+def _step_failed(turn: Turn, view: GroupView, reason: str, *, lease_ended: bool = False) -> None:
     """A failed start is cleaned up where it was; a failed stop calls for a fence."""
     record = view.record
     assert record.intent is not None
@@ -232,9 +232,15 @@ def _step_failed(turn: Turn, view: GroupView, reason: str) -> None:
     view = replace(view, done=failure)
     turn.set_group(view)
     if record.phase == Phase.STARTING:
-        tried = [*record.intent.tried, *filter(None, [record.boot])][-15:]
+        boots = list(filter(None, [record.boot]))
+        if lease_ended and record.boot not in record.intent.excused:
+            excused = [*record.intent.excused, *boots][-15:]
+            intent = next_intent(turn, view, step, excused=excused, cause=failure.cause)
+            write(turn, view, _changed(view, phase=Phase.STOPPING, intent=intent))
+            return
+        tried = [*record.intent.tried, *boots][-15:]
         intent = next_intent(turn, view, step, tried=tried, cause=failure.cause)
-        avoid = [*record.avoid, *filter(None, [record.boot])][-15:]
+        avoid = [*record.avoid, *boots][-15:]
         write(turn, view, _changed(view, phase=Phase.STOPPING, intent=intent, avoid=avoid))
         return
     intent = next_intent(turn, view, step, cause=failure.cause)
@@ -256,7 +262,8 @@ def _start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
         write(turn, view, replace(nobody, reason=ORDERED_DOWN))
         return
     # Of an orderly move whose target failed: back to where it was.
-    wanted = intent.origin if intent.origin and intent.tried else intent.target
+    failed = intent.tried or intent.excused
+    wanted = intent.origin if intent.origin and failed else intent.target
     origin = turn.node(intent.origin) if intent.origin else None
     # If it died before it had stopped, a copy that follows may lack something.
     orderly = origin is not None and alive(turn.state, origin, turn.now)

@@ -77,7 +77,7 @@ def _lease_ended(turn: Turn, event: LeaseEnded) -> None:
     stopping = state.work is not None and state.work.kind in ("stop", "lease", "confirm")
     if stopping or (state.work is None and state.all_stopped()):
         return
-    turn.set_order(done=True, error=event.reason, event=event.event)
+    turn.set_order(done=True, error=event.reason, event=event.event, lease_ended=True)
     steps.begin(
         turn,
         Work(

@@ -108,6 +108,7 @@ def _standing(state: GroupState, order: Order) -> OrderReply:
         done=state.order.done,
         error=state.order.error,
         event=state.order.event,
+        lease_ended=state.order.lease_ended,
     )
 
 

@@ -69,7 +69,7 @@ def _confirm(turn: Turn, reason: str) -> None:
     state = turn.state
     known = state.event or ""
     if state.order is not None and state.order.action == "start":
-        turn.set_order(done=True, error=reason)
+        turn.set_order(done=True, error=reason, lease_ended=True)
     steps.begin(
         turn,
         Work(

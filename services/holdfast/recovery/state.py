@@ -35,6 +35,7 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
     done: bool = False
     error: str = ""
     event: str | None = None
+    lease_ended: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):

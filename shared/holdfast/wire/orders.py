@@ -55,6 +55,8 @@ class OrderReply(Message, frozen=True, kw_only=True, tag="order_reply"):
     done: bool = False
     error: Reason = ""
     event: EventId | None = None
+    lease_ended: bool = False
+    """The error is the end of the node's lease, which says nothing about the group."""
 
 
 class WatchedResource(msgspec.Struct, frozen=True, kw_only=True):
