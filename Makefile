@@ -30,7 +30,7 @@ check: $(STAMP)
 test: check
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not compose and not chaos and not simulation and not fencing'
 
-# Any one process killed at every step of a failover or a move; volumes and policies; about an hour.
+# Any one process killed at every step of every flow; volumes and policies; some two hours.
 chaos: $(STAMP)
 	$(BIN)/pytest -m chaos tests/integration
 

@@ -31,7 +31,7 @@ recovery = {{ attempts = {attempts}, window = 300 }}
 _NEEDS = (
     """command = ["/bin/sh", "-c", 'test ! -e "$0" && exec "$@"', "{folder}/broken-{{node}}", """
 )
-_QUIET = """
+QUIET = """
 [monitor] # the load of this machine must not choose between its hosts
 pressure_degraded = 1000
 load_per_core_degraded = 10000
@@ -82,7 +82,7 @@ class PolicyCluster(RunningCluster):
             )
             for group in groups
         ]
-        super().__init__(folder, extra="".join([*tables, _QUIET]), edit=edit)
+        super().__init__(folder, extra="".join([*tables, QUIET]), edit=edit)
 
     def broken(self, node: str) -> Path:
         """While it exists, the ledger cannot start on that node."""
