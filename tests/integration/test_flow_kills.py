@@ -45,7 +45,7 @@ async def test_these_are_all_the_steps(proven: FlowCluster, flow: Flow) -> None:
 
 
 CASES = [
-    pytest.param(name, step, victim, id=f"{name}-{step}-{victim}")
+    pytest.param(name, step, victim, id=f"{name}-{victim}-{step}")
     for name, each in FLOWS.items()
     for step, victim in each.cases()
 ]
