@@ -134,6 +134,7 @@ REBOOT = Flow(
     },
     causes.reboots,
     made=causes.unfenced,
+    prepare=causes.on_its_second_host,
     beside=BESIDE | _NEW_BOOT,
 )
 UNCONFIRMED = Flow(
