@@ -118,8 +118,6 @@ async def killed_in(flow: Flow, cluster: FlowCluster, step: str, victim: str) ->
             place, service = {"source": source, "target": target}[flow.steps[step].place], victim
             if victim == "leader":
                 place, service = _leader(cluster), "failover_decider"
-            elif not await cluster.local.place(place).is_on():
-                place = target  # it was slow to say so, and was switched off meanwhile
             pid = await _kill(cluster, place, service)
         finally:
             await going
