@@ -12,7 +12,7 @@ import pytest
 from holdfast.events import Health, decode_data
 from holdfast.events.health import HealthSignal
 from tests.support.buses import MakeBus
-from tests.support.hands_armed import armed_start
+from tests.support.hands_armed import answered, armed_start
 from tests.support.hands_host import BOOT, PATIENCE, host
 from tests.support.nats import NatsServer
 from tests.support.waiting import until
@@ -103,15 +103,13 @@ async def test_one_that_cannot_be_armed_is_on_record_until_it_can(
             signals = [data for data in found if isinstance(data, HealthSignal)]
             return [signal for signal in signals if signal.probe == "watchdog"]
 
-        reply, number = await alpha.order("start", 1, "a"), 0
-        while "cannot be armed" not in reply.error:  # the lease is not fresh enough at first
-            assert number < 50, reply.error
-            reply, number = await alpha.order("start", 1, "a"), number + 1
+        reply = await answered(alpha, 1, "a")
+        assert "cannot be armed" in reply.error
         await until(lambda: len(said()) == 1, within=PATIENCE, what="a signal")
         assert (said()[0].state, said()[0].node) == (Health.FAILED, "alpha")
         assert "dog.socket" in said()[0].reason or said()[0].reason in reply.error
         async with outside(tmp_path):
             await until(lambda: len(said()) == 2, within=PATIENCE, what="that it is well")
             assert said()[1].state is Health.OK
-            await armed_start(alpha)
+            await armed_start(alpha, 1, "a")
             await alpha.done("stop", 1, "a")
