@@ -57,7 +57,7 @@ async def stop(
     One that is held, for want of a node say, stays down from then on; where a stop failed, it is
     tried once more.
 
-    Exit code 0: it is stopped; 1: refused or not finished in time.
+    Exit code 0: it is stopped; 1: refused, failed or not finished in time: it may run still.
 
     Parameters
     ----------
@@ -169,21 +169,32 @@ async def _outcome(
     if end is None:
         late = f"not finished within {timeout:.0f} s; see `holdfast status`"
         return Outcome(done=False, incident=reply.incident, reason=late)
-    stopping = request.action == "stop"
-    kept = end.phase == "held" if stopping else (end.phase, end.owner) == ("active", reply.target)
+    return ended(request, reply, end)
+
+
+def ended(request: GroupRequest, reply: Begun, end: GroupStatus) -> Outcome:
+    """What became of a request, when its group has come to rest."""
+    # Held with an owner: it could not be stopped there, and may run still.
+    wanted = ("held", None) if request.action == "stop" else ("active", reply.target)
+    kept = (end.phase, end.owner) == wanted
     return Outcome(
         done=kept,
         incident=reply.incident,
         phase=end.phase,
         owner=end.owner,
-        reason=end.reason if kept else end.reason or _elsewhere(reply, end),
+        reason=end.reason if kept else _undone(reply, end),
     )
 
 
-def _elsewhere(reply: Begun, end: GroupStatus) -> str:
-    """Of a group that runs, but not as it was asked for: where the reason is."""
+def _undone(reply: Begun, end: GroupStatus) -> str:
+    """Of a group that is not as it was asked for: why, or where that is told; and what to do."""
+    if end.phase == "held" and end.owner is not None:
+        cure = f"it may run: switch {end.owner} off, then `holdfast fence confirm {end.owner}`"
+        return "; ".join(filter(None, [end.reason, cure]))
+    if end.reason or end.phase != "active":
+        return end.reason
     undone = f"it did not come to run on {reply.target}" if reply.target else "it was called off"
-    return f"{undone}; `holdfast why {reply.incident}` tells why" if end.phase == "active" else ""
+    return f"{undone}; `holdfast why {reply.incident}` tells why"
 
 
 async def _under_way(bus: Bus, request: GroupRequest) -> bool:

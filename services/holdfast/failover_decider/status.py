@@ -93,14 +93,15 @@ def _lost(view: NodeView, probe: str) -> list[str]:
 
 
 def _group(state: State, view: GroupView) -> GroupStatus:
-    record = view.record
+    # What is being stored now is already decided, and what an operator wants to see: all of it, for
+    # a phase with the owner of the one before would be what never was.
+    record = view.writing or view.record
     report = state.nodes[record.owner].report(view.group) if record.owner else None
     return GroupStatus(
         group=view.group,
         owner=record.owner,
         epoch=record.epoch,
-        # What is being stored now is already decided, and what an operator wants to see.
-        phase=(view.writing or record).phase,
+        phase=record.phase,
         reported=report.state if report else "",
         reason=record.reason or view.refused[1] or (report.reason if report else ""),
     )
