@@ -8,7 +8,15 @@ import msgspec
 
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveFailed
-from holdfast.failover_decider import constraints, fencing, planned, proofs, reboots, rules
+from holdfast.failover_decider import (
+    constraints,
+    fencing,
+    planned,
+    proofs,
+    reboots,
+    rules,
+    strangers,
+)
 from holdfast.failover_decider.maintenance import permitted
 from holdfast.failover_decider.messages import OrderAnswered
 from holdfast.failover_decider.orders import action_of, keep_ordering, matches, overdue
@@ -42,6 +50,9 @@ def advance(turn: Turn, group: str) -> None:
         return
     if view.spoiled:
         put_right(turn, view)
+        return
+    if (refusal := strangers.unknown_owner(state, view, turn.now)) is not None:
+        carry_out(turn, view, refusal)
         return
     match view.record.phase:
         case Phase.STOPPED:
@@ -264,7 +275,7 @@ def _start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
     # Of an orderly move whose target failed: back to where it was.
     failed = intent.tried or intent.excused
     wanted = intent.origin if intent.origin and failed else intent.target
-    origin = turn.node(intent.origin) if intent.origin else None
+    origin = turn.state.nodes.get(intent.origin) if intent.origin else None
     # If it died before it had stopped, a copy that follows may lack something.
     orderly = origin is not None and alive(turn.state, origin, turn.now)
     choice = choose(turn.state, view.group, turn.now, intent.tried, wanted, intent.origin, orderly)

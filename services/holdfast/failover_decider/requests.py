@@ -8,7 +8,7 @@ quarantine, but not before what groups require of each other, nor before a missi
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveKind
 from holdfast.events.system import OperatorRequest
-from holdfast.failover_decider import constraints
+from holdfast.failover_decider import constraints, strangers
 from holdfast.failover_decider.messages import Answer, GroupAsked
 from holdfast.failover_decider.placement import Choice, choose
 from holdfast.failover_decider.state import GroupView, State, Trail
@@ -92,6 +92,8 @@ def _impossible(state: State, view: GroupView, request: GroupRequest) -> str | N
     }[request.action]
     if view.writing is not None or not state.records_loaded:
         return "a change of this group is under way"
+    if strangers.stranger(state, view):
+        return strangers.because(view)
     if record.phase not in wanted:
         return f"the group is {record.phase}"
     if request.action == "start" and record.owner is not None:

@@ -96,7 +96,8 @@ def _group(state: State, view: GroupView) -> GroupStatus:
     # What is being stored now is already decided, and what an operator wants to see: all of it, for
     # a phase with the owner of the one before would be what never was.
     record = view.writing or view.record
-    report = state.nodes[record.owner].report(view.group) if record.owner else None
+    owner = state.nodes.get(record.owner) if record.owner else None
+    report = owner.report(view.group) if owner else None
     return GroupStatus(
         group=view.group,
         owner=record.owner,
