@@ -249,7 +249,12 @@ def test_what_a_later_group_makes_room_for_is_decided_in_the_same_step() -> None
     waits = replace(g0.record, phase=Phase.HELD, owner=None, boot=None)
     leaves = replace(g1.record, phase=Phase.FENCING, intent=intent)
     groups = {"g0": replace(g0, record=waits), "g1": replace(g1, record=leaves)}
-    _, effects = decide(replace(state, groups=groups), Tick(), world.now, world.mint)
+    beta = state.nodes["beta"]
+    assert beta.hands is not None
+    stopped = [replace(one, state="stopped") for one in beta.hands.groups]
+    nodes = {**state.nodes, "beta": replace(beta, hands=replace(beta.hands, groups=stopped))}
+    state = replace(state, groups=groups, nodes=nodes)
+    _, effects = decide(state, Tick(), world.now, world.mint)
     written = [effect.record for effect in effects if isinstance(effect, Write)]
     assert [(r.group, r.phase, r.owner) for r in written] == [
         ("g1", Phase.ACTIVE, "alpha"),

@@ -9,8 +9,10 @@ import msgspec
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveFailed
 from holdfast.failover_decider import (
+    claims,
     constraints,
     fencing,
+    lost_records,
     planned,
     proofs,
     reboots,
@@ -19,7 +21,7 @@ from holdfast.failover_decider import (
 )
 from holdfast.failover_decider.maintenance import permitted
 from holdfast.failover_decider.messages import OrderAnswered
-from holdfast.failover_decider.orders import action_of, keep_ordering, matches, overdue
+from holdfast.failover_decider.orders import action_of, keep_ordering, matches, note, overdue
 from holdfast.failover_decider.patience import silent_past_ttl
 from holdfast.failover_decider.placement import alive, choose
 from holdfast.failover_decider.restraint import restraint
@@ -54,6 +56,8 @@ def advance(turn: Turn, group: str) -> None:
     if (refusal := strangers.unknown_owner(state, view, turn.now)) is not None:
         carry_out(turn, view, refusal)
         return
+    if lost_records.see_to(turn, view):
+        return
     match view.record.phase:
         case Phase.STOPPED:
             _first(turn, view, rules.start_stopped)
@@ -75,6 +79,7 @@ def on_order_answered(turn: Turn, answer: OrderAnswered) -> None:
     reply = answer.reply
     if not reply.done:
         return
+    note(turn, answer)
     after = trail_of(view)
     view = replace(view, done=Trail(after.incident, reply.event) if reply.event else after)
     turn.set_group(view)
@@ -280,16 +285,17 @@ def _start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
     orderly = origin is not None and alive(turn.state, origin, turn.now)
     choice = choose(turn.state, view.group, turn.now, intent.tried, wanted, intent.origin, orderly)
     missing = constraints.missing(turn.state, view.group)
-    if missing or choice.target is None:
+    elsewhere = claims.runs_somewhere(turn.state, view, turn.now)
+    if missing or elsewhere or choice.target is None:
         text = f"no node may run it: {choice.reasons()}"[:1000]
-        text = constraints.waits_for(missing) if missing else text
+        text = constraints.waits_for(missing) if missing else elsewhere or text
         held = next_intent(turn, view, finished, target=None)
         record = _changed(view, phase=Phase.HELD, owner=None, boot=None, intent=held, reason=text)
     else:
         record = _changed(
             view,
             phase=Phase.STARTING,
-            epoch=view.record.epoch + 1,
+            epoch=claims.next_epoch(turn.state, view),
             owner=choice.target,
             boot=turn.node(choice.target).boot,
             intent=next_intent(turn, view, finished, target=choice.target),

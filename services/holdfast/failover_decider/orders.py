@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import msgspec
+
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import OrderSent
 from holdfast.failover_decider.messages import OrderAnswered, SendOrder
@@ -10,7 +12,7 @@ from holdfast.failover_decider.turn import Turn
 from holdfast.failover_decider.writing import trail_of
 from holdfast.ownership import Phase
 from holdfast.structs import replace
-from holdfast.wire import Order
+from holdfast.wire import GroupReport, Order
 
 ORDER_AGAIN = 0.3
 """Seconds between two sendings of an order; the answer to a repetition tells how it stands."""
@@ -56,6 +58,20 @@ def matches(view: GroupView, answer: OrderAnswered) -> bool:
         and answer.order.intent == view.record.intent.step
         and answer.order.epoch == view.record.epoch
     )
+
+
+def note(turn: Turn, answer: OrderAnswered) -> None:
+    """A stop that is confirmed is the newest that the hands said; their pulse still says before."""
+    order = answer.order
+    view = turn.node(order.node)
+    if order.action != "stop" or answer.reply.error or view.hands is None:
+        return
+    if view.boot != order.boot or view.report(order.group) is None:
+        return
+    stopped = GroupReport(group=order.group, epoch=order.epoch, state="stopped")
+    others = [one for one in view.hands.groups if one.group != order.group]
+    hands = msgspec.structs.replace(view.hands, groups=[*others, stopped])
+    turn.set_node(replace(view, hands=hands))
 
 
 def overdue(state: State, view: GroupView, now: float) -> bool:

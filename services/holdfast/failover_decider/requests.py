@@ -8,7 +8,7 @@ quarantine, but not before what groups require of each other, nor before a missi
 from holdfast.events.fields import group_entity
 from holdfast.events.ownership import MoveKind
 from holdfast.events.system import OperatorRequest
-from holdfast.failover_decider import constraints, strangers
+from holdfast.failover_decider import claims, constraints, strangers
 from holdfast.failover_decider.messages import Answer, GroupAsked
 from holdfast.failover_decider.placement import Choice, choose
 from holdfast.failover_decider.state import GroupView, State, Trail
@@ -53,7 +53,7 @@ def _judge(
     state: State, view: GroupView, request: GroupRequest, root: Trail, now: float
 ) -> Decision | Refusal:
     rule = f"operator_{request.action}"
-    reason = _impossible(state, view, request)
+    reason = _impossible(state, view, request, now)
     if reason is not None:
         return Refusal(rule, reason, root)
     match request.action:
@@ -82,7 +82,7 @@ def _stop(rule: str, view: GroupView, root: Trail) -> Decision:
     return replace(chosen(rule, MoveKind.STOP, Phase.STOPPING, nowhere, root), reason=again)
 
 
-def _impossible(state: State, view: GroupView, request: GroupRequest) -> str | None:
+def _impossible(state: State, view: GroupView, request: GroupRequest, now: float) -> str | None:
     """Why not, whatever the nodes are like."""
     record = view.record
     wanted = {
@@ -94,6 +94,8 @@ def _impossible(state: State, view: GroupView, request: GroupRequest) -> str | N
         return "a change of this group is under way"
     if strangers.stranger(state, view):
         return strangers.because(view)
+    if claims.above(state, view):
+        return claims.told(state, view)
     if record.phase not in wanted:
         return f"the group is {record.phase}"
     if request.action == "start" and record.owner is not None:
@@ -103,5 +105,6 @@ def _impossible(state: State, view: GroupView, request: GroupRequest) -> str | N
             return f"it is stopped: {record.reason}"
         above = ", ".join(constraints.dependents(state, view.group))
         return f"{above} requires it and runs: stop that first" if above else None
+    running = claims.runs_somewhere(state, view, now) if request.action == "start" else ""
     missing = constraints.missing(state, view.group)
-    return constraints.waits_for(missing) if missing else None
+    return running or (constraints.waits_for(missing) if missing else None)

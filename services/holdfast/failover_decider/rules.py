@@ -6,7 +6,7 @@ Rules for what runs well are in planned.py, those of operators in requests.py.
 
 from holdfast.events.fields import node_entity
 from holdfast.events.ownership import MoveKind
-from holdfast.failover_decider import constraints, damping, proofs, redundancy, watchdog
+from holdfast.failover_decider import claims, constraints, damping, proofs, redundancy, watchdog
 from holdfast.failover_decider.patience import silent_past_ttl
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.reboots import confirmed, rebooted
@@ -42,6 +42,9 @@ def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
     missing = constraints.missing(state, view.group)
     if missing:
         return _requires(state, record.phase, missing) if waited else None
+    running = claims.runs_somewhere(state, view, now)
+    if running:
+        return _runs(running, state.election) if waited and state.election else None
     choice = choose(state, view.group, now, tried)
     if choice.target is None:
         if waited and record.phase == Phase.STOPPED and state.election is not None:
@@ -195,6 +198,11 @@ def _requires(state: State, phase: Phase, missing: list[str]) -> Verdict:
     return Refusal("requires", constraints.waits_for(missing), state.election)
 
 
+def _runs(where: str, after: Trail) -> Refusal:
+    """By the record nobody else runs it, and somebody else's hands do not say so."""
+    return Refusal("runs_somewhere", f"it is started nowhere: {where}", after, [after.cause])
+
+
 def _what_it_waited_for(state: State, view: GroupView) -> Trail | None:
     """The start of the last group it requires, if this leader saw it."""
     required = [state.groups[other] for other in state.cluster.groups[view.group].requires]
@@ -210,6 +218,9 @@ def _start_again(state: State, view: GroupView, now: float, rule: str, after: Tr
     missing = constraints.missing(state, view.group)
     if missing:
         return Refusal("requires", constraints.waits_for(missing), after, [after.cause])
+    running = claims.runs_somewhere(state, view, now)
+    if running:
+        return _runs(running, after)
     choice = choose(state, view.group, now, [])
     if choice.target is None:
         return nowhere(rule, choice, after)

@@ -14,7 +14,7 @@ from holdfast.events.ownership import (
     MoveKind,
     OwnershipChanged,
 )
-from holdfast.failover_decider import boots, damping, restraint, spoiled
+from holdfast.failover_decider import boots, claims, damping, restraint, spoiled
 from holdfast.failover_decider.messages import MoveStreamLeaders, RecordSeen, Write, WriteDone
 from holdfast.failover_decider.state import GroupView, Trail
 from holdfast.failover_decider.turn import Turn
@@ -129,10 +129,11 @@ def next_intent(turn: Turn, view: GroupView, phase: str, **changes: object) -> I
 def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
     record = view.record
     intent_id = turn.mint()
+    next_epoch = claims.next_epoch(turn.state, view)
     owner, boot, epoch = record.owner, decision.boot or record.boot, record.epoch
     if decision.phase == Phase.STARTING:
         assert decision.target is not None
-        owner, boot, epoch = decision.target, turn.node(decision.target).boot, epoch + 1
+        owner, boot, epoch = decision.target, turn.node(decision.target).boot, next_epoch
     elif decision.phase == Phase.HELD:
         owner = boot = None
     made = turn.emit(
@@ -143,7 +144,7 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
             intent=intent_id,
             source=record.owner,
             target=decision.target,
-            epoch=record.epoch + 1,
+            epoch=next_epoch,
             evidence=decision.evidence,
             alternatives=decision.alternatives,
         ),
