@@ -7,6 +7,7 @@ from typing import Any
 from holdfast import jetstream
 from holdfast.bus import Bus
 from holdfast.bus_errors import BusError, StoreRefused
+from holdfast.errors import HoldfastError
 from holdfast.events import MAX_EVENT_BYTES
 from holdfast.subjects import EVENT_STREAM, EVENTS, OWNERSHIP_BUCKET, VOLUMES_BUCKET
 from holdfast.wire import MAX_MESSAGE_BYTES
@@ -23,6 +24,10 @@ DUPLICATE_WINDOW_NS = 600 * 10**9
 
 _NOT_FOUND = 10059
 _log = logging.getLogger("holdfast.streams")
+
+
+class BucketsLost(HoldfastError):
+    """A bucket of records that this cluster had is missing, or another one is in its place."""
 
 
 def replicas(places: int) -> int:
@@ -75,35 +80,59 @@ def stream_settings(replicas: int) -> list[dict[str, Any]]:
     ]
 
 
-async def ensure_streams(bus: Bus, places: int, *, timeout: float = 60.0) -> None:
+async def ensure_streams(
+    bus: Bus, places: int, *, known: dict[str, str] | None = None, timeout: float = 60.0
+) -> dict[str, str]:
     """Create the streams, or bring them back to what they must be. Idempotent.
 
     `places`: how many nats-servers there are; each may have an address on several networks.
+    `known`: when each bucket was made, by its stream, as somebody remembers; none is made in the
+    place of one of these. Returns the same of those that are there now.
     Tries again while the cluster is still forming, for `timeout` seconds; then raises the last
-    BusError.
+    BusError. Raises BucketsLost.
     """
+    made = {}
     for settings in stream_settings(replicas(places)):
+        name = settings["name"]
+        remembered = (known or {}).get(name, "")
         deadline = asyncio.get_running_loop().time() + timeout
         while True:
             try:
-                await _ensure(bus, settings)
+                made[name] = await _ensure(bus, settings, remembered)
                 break
             except BusError as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
-                _log.info("stream %s is not ready yet: %s", settings["name"], error.problem)
+                _log.info("stream %s is not ready yet: %s", name, error.problem)
                 await asyncio.sleep(RETRY_AFTER)
+    del made[EVENT_STREAM]  # it may be made anew: what runs does not rest on it
+    return made
 
 
-async def _ensure(bus: Bus, settings: dict[str, Any]) -> None:
+async def bucket_times(bus: Bus) -> dict[str, str]:
+    """When each bucket was made, by its stream, if it is there. Raises BusError."""
+    made = {}
+    for name in (OWNERSHIP_STREAM, VOLUMES_STREAM):
+        info = await _info(bus, name)
+        if info is not None:
+            made[name] = str(info["created"])
+    return made
+
+
+async def _ensure(bus: Bus, settings: dict[str, Any], remembered: str) -> str:
+    """When it was made."""
     name = settings["name"]
-    try:
-        info = await jetstream.api(bus, f"STREAM.INFO.{name}", {}, timeout=CALL_TIMEOUT)
-    except StoreRefused as error:
-        if error.code != _NOT_FOUND:
-            raise
-        await jetstream.api(bus, f"STREAM.CREATE.{name}", settings, timeout=CALL_TIMEOUT)
-        return
+    info = await _info(bus, name)
+    if remembered and (info is None or info["created"] != remembered):
+        what = "is missing" if info is None else f"was made anew at {info['created']}"
+        raise BucketsLost(
+            f"the bucket that this cluster has had since {remembered} {what}",
+            place=name,
+            cure="nothing is started until you have seen to it: see `The ownership records are "
+            "lost` in docs/failure-guide.md",
+        )
+    if info is None:
+        info = await jetstream.api(bus, f"STREAM.CREATE.{name}", settings, timeout=CALL_TIMEOUT)
     present: dict[str, Any] = info["config"]
     differing = {key for key, value in settings.items() if present.get(key, False) != value}
     if differing:
@@ -111,6 +140,17 @@ async def _ensure(bus: Bus, settings: dict[str, Any]) -> None:
         await jetstream.api(
             bus, f"STREAM.UPDATE.{name}", {**present, **settings}, timeout=CALL_TIMEOUT
         )
+    return str(info["created"])
+
+
+async def _info(bus: Bus, name: str) -> dict[str, Any] | None:
+    """What JetStream says of a stream; None: there is none. Raises BusError."""
+    try:
+        return await jetstream.api(bus, f"STREAM.INFO.{name}", {}, timeout=CALL_TIMEOUT)
+    except StoreRefused as error:
+        if error.code != _NOT_FOUND:
+            raise
+        return None
 
 
 async def move_stream_leaders(bus: Bus, away_from: set[str]) -> None:

@@ -26,6 +26,7 @@ from holdfast.failover_decider.core import decide
 from holdfast.failover_decider.messages import (
     Answer,
     AskVoters,
+    BucketsChecked,
     Effect,
     Emit,
     FenceDone,
@@ -33,6 +34,7 @@ from holdfast.failover_decider.messages import (
     Input,
     LeaderSeen,
     OrderAnswered,
+    PrepareStreams,
     PulseHeard,
     RecordSeen,
     RecordsLoaded,
@@ -163,6 +165,10 @@ class World:
         self.fence_says: dict[str, Callable[[str], tuple[str, str]]] = {}
         self.active_overlaps: list[str] = []
         self.store_stalled_until = 0.0
+        self.buckets_lost = ""
+        """What a leader finds wrong with the buckets."""
+        self.buckets_unheard = False
+        """Whether JetStream does not say which they are."""
         self.answers: dict[int, Begun | Refused] = {}
         names = file.cluster.voters
         self.voters = {
@@ -260,6 +266,8 @@ class World:
                 self.after(DELAY, lambda: self._write(name, record, revision))
             case WriteStanding(standing, revision):
                 self.after(DELAY, lambda: self._write_standing(name, standing, revision))
+            case PrepareStreams() if not self.buckets_unheard:
+                self.after(DELAY, lambda: self.feed(name, BucketsChecked(self.buckets_lost)))
             case TellHands(suspend):
                 self.told.append(suspend)
             case RunFence(node, boot, action):

@@ -3,8 +3,11 @@
 import pytest
 
 from holdfast.config.model import VolumeResource
+from holdfast.events import Health
+from holdfast.events.health import HealthSignal
 from holdfast.events.ownership import DecisionMade, DecisionRefused, FenceStarted
 from holdfast.failover_decider.claims import next_epoch
+from holdfast.failover_decider.messages import BucketsChecked
 from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.structs import replace
 from holdfast.wire import Begun, GroupReport, Refused
@@ -39,7 +42,7 @@ def said(world: World, rule: str, since: float = 0.0) -> list[str]:
 
 def nothing_was_touched(world: World, since: float) -> None:
     assert world.emitted(DecisionMade, since) == []
-    assert world.emitted(FenceStarted, since) == []
+    assert [one for one in world.emitted(FenceStarted, since) if one.action == "off"] == []
     assert not world.active_overlaps
 
 
@@ -177,3 +180,60 @@ def test_a_start_is_above_the_epochs_of_the_copies_too() -> None:
     world = on_beta()
     assert start_at(world, copies=7) == 8
     assert start_at(world, copies=1) == 3
+
+
+def test_nothing_is_decided_while_the_buckets_are_lost() -> None:
+    world = on_beta()
+    world.buckets_lost = "KV_ha_ownership: the bucket is missing; see the guide"
+    for place in world.deciders:
+        world.start_decider(place)
+        world.run(1.0)
+    since = world.now
+    world.kill("beta")
+    world.run(60.0)
+    assert (world.record().owner, world.record().epoch) == ("beta", 2)
+    assert said(world, "buckets_lost") == [world.buckets_lost]
+    (signal,) = [s for s in world.emitted(HealthSignal) if s.probe == "records"]
+    assert (signal.state, signal.reason) == (Health.FAILED, world.buckets_lost)
+    nothing_was_touched(world, since)
+    refused = world.ask("switchover")
+    assert isinstance(refused, Refused)
+    assert refused.reason == world.buckets_lost
+    world.buckets_lost = ""
+    (leader,) = filter(None, [world.leader()])
+    world.feed(leader, BucketsChecked())
+    world.run(30.0)
+    assert (world.record().owner, world.record().epoch) == ("alpha", 3)
+    signals = [s for s in world.emitted(HealthSignal) if s.probe == "records"]
+    assert [s.state for s in signals] == [Health.FAILED, Health.OK]
+
+
+def test_a_group_that_never_ran_is_not_started_before_the_buckets_were_looked_at() -> None:
+    world = World(cluster())
+    world.buckets_unheard = True
+    world.run(60.0)
+    assert world.records == {}
+    refused = world.ask("start")
+    assert isinstance(refused, Refused)
+    (leader,) = filter(None, [world.leader()])
+    world.feed(leader, BucketsChecked())
+    world.run(5.0)
+    assert (world.record().owner, world.record().phase) == ("alpha", Phase.ACTIVE)
+
+
+def test_a_decision_that_is_not_stored_is_said_and_the_buckets_are_looked_at() -> None:
+    """The bucket is another one by now; nobody is started again, so the watch shows nothing."""
+    world = on_beta()
+    world.records.clear()
+    world.buckets_lost = "KV_ha_ownership: it was made anew"
+    assert isinstance(world.ask("switchover", "alpha"), Begun)
+    world.run(15.0)
+    assert said(world, "record_not_stored") == []
+    world.run(10.0)
+    (reason,) = said(world, "record_not_stored")
+    assert "for 20 s" in reason
+    assert said(world, "buckets_lost") == [world.buckets_lost]
+    since = world.now
+    world.run(60.0)
+    nothing_was_touched(world, since)
+    assert said(world, "record_not_stored", since) == []

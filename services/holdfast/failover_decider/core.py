@@ -15,6 +15,7 @@ from holdfast.failover_decider import (
     fencing,
     leadership,
     liveness,
+    lost_records,
     moves,
     quorum,
     redundancy,
@@ -27,6 +28,7 @@ from holdfast.failover_decider import (
     writing,
 )
 from holdfast.failover_decider.messages import (
+    BucketsChecked,
     Effect,
     FenceAsked,
     FenceDone,
@@ -104,6 +106,8 @@ def _take_in(turn: Turn, happened: Input) -> None:
             spoiled.on_record_spoiled(turn, happened)
         case RecordsLoaded():
             turn.records_loaded()
+        case BucketsChecked(problem):
+            lost_records.on_buckets_checked(turn, problem)
         case WriteDone():
             writing.on_write_done(turn, happened)
         case FenceDone():

@@ -9,10 +9,12 @@ from typing import Any, assert_never
 from holdfast import subjects
 from holdfast.bus import BusError, BusTimeout
 from holdfast.bus_errors import Conflict
+from holdfast.failover_decider.buckets import Buckets
 from holdfast.failover_decider.fence_runs import FenceRuns
 from holdfast.failover_decider.messages import (
     Answer,
     AskVoters,
+    BucketsChecked,
     Effect,
     Emit,
     Input,
@@ -30,14 +32,18 @@ from holdfast.failover_decider.messages import (
     WriteStanding,
 )
 from holdfast.failover_decider.state import State
+from holdfast.failover_decider.voter_store import VoterStoreError
 from holdfast.service import Runtime
-from holdfast.store import OwnershipStore, ensure_streams, move_stream_leaders
+from holdfast.store import OwnershipStore, move_stream_leaders
+from holdfast.streams import BucketsLost
 from holdfast.wire import Begun, LeaseReply, OrderReply, Refused, Vote
 
 VOTE_TIMEOUT = 1.0
 ORDER_TIMEOUT = 1.0
 WRITE_TIMEOUT = 3.0
 STREAMS_AGAIN = 0.5
+BUCKETS_AGAIN = 5.0
+"""Seconds until it is looked whether an operator has seen to lost buckets."""
 _log = logging.getLogger("holdfast.decider")
 
 
@@ -49,10 +55,12 @@ class Effects:
         runtime: Runtime,
         store: OwnershipStore,
         fences: FenceRuns,
+        buckets: Buckets,
         state: Callable[[], State],
         feed: Callable[[Input], None],
     ) -> None:
         self._rt, self._store, self._fences = runtime, store, fences
+        self._buckets, self._preparing = buckets, False
         self._state, self._feed = state, feed
         self.answers: dict[int, Begun | Refused] = {}
         """Replies to operators by the number of their request, until they are taken."""
@@ -140,13 +148,30 @@ class Effects:
             self._feed(OrderAnswered(effect.order, reply))
 
     async def _prepare_streams(self) -> None:
-        while self._state().leading:
-            try:
-                await ensure_streams(self._rt.bus, len(self._rt.cluster.places()))
-                return
-            except BusError as error:
-                _log.warning("streams not ready yet: %s", error)
-                await asyncio.sleep(STREAMS_AGAIN)
+        if self._preparing:
+            return
+        self._preparing = True
+        try:
+            while self._state().leading and not await self._prepared():
+                pass
+        finally:
+            self._preparing = False
+
+    async def _prepared(self) -> bool:
+        """Whether all is there; after a pause, if not. What was lost is told to the core."""
+        pause = STREAMS_AGAIN
+        try:
+            await self._buckets.ensure(len(self._rt.cluster.places()))
+        except BucketsLost as error:
+            self._feed(BucketsChecked(f"{error.place}: {error.problem}; {error.cure}"))
+            pause = BUCKETS_AGAIN
+        except (BusError, VoterStoreError) as error:
+            _log.warning("streams not ready yet: %s", error)
+        else:
+            self._feed(BucketsChecked())
+            return True
+        await asyncio.sleep(pause)
+        return False
 
     async def _move_stream_leaders(self, away_from: frozenset[str]) -> None:
         try:

@@ -3,10 +3,15 @@
 Every order is stored before it is sent, so hands that know a higher epoch than the record prove
 that the record lost something; nothing is started, stopped or fenced on the word of such a one.
 If the hands of all nodes tell, one story comes of it, and the record is made again from that:
-`record_rebuilt`. If they do not, an operator must see to it: `record_lost`.
+`record_rebuilt`. If they do not, an operator must see to it: `record_lost`. If it is the bucket
+that is lost, nothing at all is decided until an operator has: `buckets_lost`.
 """
 
+from holdfast.events import Health, Layer
+from holdfast.events.fields import service_entity
+from holdfast.events.health import HealthSignal
 from holdfast.failover_decider import claims
+from holdfast.failover_decider.messages import PrepareStreams
 from holdfast.failover_decider.placement import alive
 from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
 from holdfast.failover_decider.turn import Turn
@@ -18,8 +23,58 @@ from holdfast.wire import FencedOff, OperatorWord
 
 SETTLE = 2.0
 """Seconds in which the watch may still show the record that the hands know already."""
+STUCK = 20.0
+"""Seconds after which a write is late for more than a change of the stream's leader."""
 ON_ITS_WAY = ("starting", "stopping")
 CURE = "see `The ownership records are lost` in docs/failure-guide.md"
+
+
+def on_buckets_checked(turn: Turn, problem: str) -> None:
+    """Put on the record that the buckets are not those that this cluster had, or are again."""
+    state = turn.state
+    if not state.leading:
+        return
+    if problem == state.buckets_lost:
+        turn.state = replace(state, buckets_checked=True)
+        return
+    signal = turn.emit(
+        HealthSignal(
+            layer=Layer.STORAGE,
+            node=state.place,
+            observer=state.place,
+            probe="records",
+            state=Health.FAILED if problem else Health.OK,
+            previous=Health.OK if problem else Health.FAILED,
+            reason=problem[:1000] or "the buckets of the records are those that they were",
+        ),
+        service_entity(state.place, "failover_decider"),
+        state.buckets_signal,
+    )
+    kept = signal if problem else None
+    turn.state = replace(state, buckets_checked=True, buckets_lost=problem, buckets_signal=kept)
+
+
+def forbids(turn: Turn, view: GroupView) -> bool:
+    """Whether the buckets are lost: what would be read or written there means nothing."""
+    lost, signal = turn.state.buckets_lost, turn.state.buckets_signal
+    if lost and signal is not None:
+        refuse(turn, view, Refusal("buckets_lost", lost[:1000], signal, [signal.cause]))
+    return bool(lost)
+
+
+def say_if_stuck(turn: Turn, view: GroupView) -> None:
+    """Nothing comes of a decision that is not stored: say so once, and look at the buckets."""
+    if view.writing is None or turn.now - view.writing_since <= STUCK:
+        return
+    intent = view.writing.intent
+    after = view.done or (Trail(intent.incident, intent.cause) if intent else turn.state.election)
+    reason = (
+        f"what is decided is not stored: no compare-and-set on revision {view.revision} has "
+        f"succeeded for {STUCK:g} s, and no newer record is seen; {CURE}"
+    )
+    if after is not None and view.refused != ("record_not_stored", reason):
+        refuse(turn, view, Refusal("record_not_stored", reason, after))
+        turn.do(PrepareStreams())
 
 
 def see_to(turn: Turn, view: GroupView) -> bool:
@@ -29,7 +84,7 @@ def see_to(turn: Turn, view: GroupView) -> bool:
         return False
     after = _cause(state, view)
     since = max(view.phase_since, state.leading_since)
-    if after is None or turn.now - since < SETTLE:
+    if after is None or turn.now - since < SETTLE or not state.buckets_checked:
         return True
     record, obstacle = _rebuilt(state, view, turn.now)
     told = claims.told(state, view)

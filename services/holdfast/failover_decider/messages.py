@@ -71,6 +71,13 @@ class RecordsLoaded(msgspec.Struct, frozen=True):
     """Every record that existed when we began to watch has been shown."""
 
 
+class BucketsChecked(msgspec.Struct, frozen=True):
+    """The leader looked at the buckets of the records: they are those that this cluster had, or
+    `problem` says what is wrong."""
+
+    problem: str = ""
+
+
 class WriteDone(msgspec.Struct, frozen=True):
     """A compare-and-set ended. `unknown`: it may or may not have happened; the watch will tell."""
 
@@ -168,6 +175,7 @@ Input = (
     | RecordSeen
     | RecordSpoiled
     | RecordsLoaded
+    | BucketsChecked
     | WriteDone
     | FenceDone
     | OrderAnswered

@@ -45,10 +45,11 @@ from holdfast.wire import Proof
 def advance(turn: Turn, group: str) -> None:
     """Do what the group's phase calls for now. Leaders only, and never while a write is open."""
     state, view = turn.state, turn.group(group)
-    if not (state.leading and state.records_loaded):
+    if not state.leading or lost_records.forbids(turn, view) or not state.records_loaded:
         return
     if view.writing is not None:
-        write_again(turn, view)
+        lost_records.say_if_stuck(turn, view)
+        write_again(turn, turn.group(group))
         return
     if view.spoiled:
         put_right(turn, view)

@@ -90,7 +90,9 @@ def _impossible(state: State, view: GroupView, request: GroupRequest, now: float
         "stop": {Phase.ACTIVE, Phase.HELD, Phase.STOPPED},
         "switchover": {Phase.ACTIVE},
     }[request.action]
-    if view.writing is not None or not state.records_loaded:
+    if state.buckets_lost:
+        return state.buckets_lost[:1000]
+    if view.writing is not None or not (state.records_loaded and state.buckets_checked):
         return "a change of this group is under way"
     if strangers.stranger(state, view):
         return strangers.because(view)

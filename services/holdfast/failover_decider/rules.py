@@ -35,7 +35,7 @@ SETTLE = 1.0
 def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
     """A group that nobody runs is started on its first node, if that one appears in time."""
     record = view.record
-    if record.ordered_down:
+    if record.ordered_down or (record.epoch == 0 and not state.buckets_checked):
         return None
     tried = record.intent.tried if record.phase == Phase.HELD and record.intent else []
     waited = now - state.leading_since >= WAIT_FOR_PREFERRED

@@ -11,6 +11,7 @@ from holdfast.events import Health, Layer
 from holdfast.events.fields import service_entity
 from holdfast.events.health import HealthSignal
 from holdfast.failover_decider.admin import Admin
+from holdfast.failover_decider.buckets import BucketMemory, Buckets
 from holdfast.failover_decider.calendar import open_windows
 from holdfast.failover_decider.effects import Effects
 from holdfast.failover_decider.fence_runs import FenceRuns
@@ -59,6 +60,7 @@ class Decider:
             max_bytes=runtime.cluster.audit.inputs_megabytes * MEGABYTE,
             say=self._say_of_inputs,
         )
+        memory = BucketMemory(runtime.state)
         self._voter = Voter(
             runtime.bus,
             runtime.place,
@@ -67,8 +69,13 @@ class Decider:
             runtime.cluster.cluster.voters,
             self.feed,
             runtime.rejects.reject,
+            lambda: memory.known,
         )
-        self._effects = Effects(runtime, self._store, self._fences, lambda: self._state, self.feed)
+        voters = len(runtime.cluster.cluster.voters)
+        self._buckets = Buckets(runtime.bus, memory, self._voter.ask_others, voters)
+        self._effects = Effects(
+            runtime, self._store, self._fences, self._buckets, lambda: self._state, self.feed
+        )
         self._admin = Admin(
             runtime, self._voter, lambda: self._state, self.feed, self._effects.answers
         )
@@ -91,6 +98,7 @@ class Decider:
         await bus.serve(subjects.admin("decider"), AdminRequest, self._admin.asked)
         self._rt.spawn(self._fences.check_devices(), "check fence devices")
         self._rt.spawn(self._voter.learn(), "learn")
+        self._rt.spawn(self._buckets.remember(), "buckets")
         self._rt.spawn(
             self._store.watch(
                 self._on_record, self._on_loaded, self._on_spoiled, self._on_standing

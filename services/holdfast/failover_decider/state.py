@@ -143,6 +143,7 @@ class GroupView(msgspec.Struct, frozen=True):
     revision: int = 0
     writing: OwnershipRecord | None = None
     """The record that must be stored next; nothing else is done meanwhile."""
+    writing_since: float = 0.0
     in_flight: bool = False
     """Whether its compare-and-set is under way; if not, it is repeated at `retry_at`."""
     retry_at: float = 0.0
@@ -218,6 +219,13 @@ class State(msgspec.Struct, frozen=True):
     silent_voters: dict[str, Trail] = msgspec.field(default_factory=dict)
     """Voters that were reported as silent, and the signal that did."""
     records_loaded: bool = False
+    buckets_checked: bool = False
+    """Whether this leader knows that the buckets are those that the cluster had: before that, a
+    record that is not there may be one that was lost."""
+    buckets_lost: str = ""
+    """What is wrong with the buckets of the records; empty: nothing, as far as is known."""
+    buckets_signal: Trail | None = None
+    """The signal about it."""
     recording: bool = True
     switched_off: dict[str, float] = msgspec.field(default_factory=dict)
     """When this decider last ordered a node to be switched off."""

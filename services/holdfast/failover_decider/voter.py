@@ -38,7 +38,7 @@ _log = logging.getLogger("holdfast.voter")
 
 class Voter:
     """One voter of those in `voters`. `seen` hears whatever happens to the leadership lease,
-    `reject` of messages that do not count: subject, kind and reason.
+    `reject` of messages that do not count: subject, kind and reason. `buckets` is told to who asks.
 
     Raises VoterStoreError when its pledge cannot be written.
     """
@@ -52,9 +52,10 @@ class Voter:
         voters: list[str],
         seen: Callable[[LeaderSeen], None],
         reject: Callable[[str, str, str], None],
+        buckets: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self._bus, self._place, self._voters, self._seen = bus, place, voters, seen
-        self._reject = reject
+        self._reject, self._buckets = reject, buckets
         self._path = folder / "voter.json"
         self._lock = asyncio.Lock()
         terms, self._pledge = voter_store.load_all(
@@ -100,13 +101,11 @@ class Voter:
 
         That takes a ttl at least, also in a new cluster, where nobody has anything to teach.
         """
-        others = [voter for voter in self._voters if voter != self._place]
         if self._state.blank:
             await asyncio.sleep(self._state.ready_at - clock.monotonic())
         while self._state.blank:
             asked_at = clock.monotonic()
-            asked = await asyncio.gather(*(self._ask(other) for other in others))
-            replies = {reply.voter: reply for reply in asked if reply is not None}
+            replies = {reply.voter: reply for reply in await self.ask_others()}
             learnt = learn(self._state, replies, len(self._voters), asked_at=asked_at)
             if not learnt.blank:
                 async with self._lock:
@@ -114,6 +113,12 @@ class Voter:
                 _log.info("this voter has its memory: %d leases", len(learnt.terms))
                 return
             await asyncio.sleep(LEARN_AGAIN)
+
+    async def ask_others(self) -> list[Terms]:
+        """What each of the others tells; fewer when not all answer."""
+        others = [voter for voter in self._voters if voter != self._place]
+        asked = await asyncio.gather(*(self._ask(other) for other in others))
+        return [reply for reply in asked if reply is not None]
 
     async def _ask(self, other: str) -> Terms | None:
         question = Learn(voter=self._place, electorate=self._state.electorate)
@@ -148,6 +153,7 @@ class Voter:
             terms=list(self._state.terms.values()),
             electorate=self._state.electorate,
             longest_ttl=self._state.bound,
+            buckets=self._buckets(),
         )
 
     async def _settle(self) -> None:

@@ -45,7 +45,7 @@ def load(path: Path) -> dict[str, LeaseTerm] | None:
 
 def store(path: Path, terms: dict[str, LeaseTerm]) -> None:
     """Write all terms atomically and durably. Raises VoterStoreError."""
-    _write(path, list(terms.values()))
+    write(path, list(terms.values()))
 
 
 def load_all(
@@ -73,7 +73,7 @@ def load_all(
 
 def store_pledge(path: Path, pledge: Pledge) -> None:
     """Write the pledge beside the terms at `path`, as they are. Raises VoterStoreError."""
-    _write(pledge_of(path), pledge)
+    write(pledge_of(path), pledge)
 
 
 def pledge_of(path: Path) -> Path:
@@ -94,7 +94,8 @@ def _read(path: Path, decoder: msgspec.json.Decoder[Any]) -> Any:
         return None
 
 
-def _write(path: Path, what: Any) -> None:
+def write(path: Path, what: Any) -> None:
+    """Replace a file by this, as JSON; durable when it returns. Raises VoterStoreError."""
     beside = path.with_suffix(".new")
     try:
         with open(beside, "wb") as file:
@@ -109,7 +110,7 @@ def _write(path: Path, what: Any) -> None:
             os.close(folder)
     except OSError as error:
         raise VoterStoreError(
-            f"cannot store a vote: {error}",
+            f"cannot be stored: {error}",
             place=str(path),
             cure="free space on, or repair, the file system of the state folder",
         ) from error

@@ -15,7 +15,12 @@ from holdfast.events.ownership import (
     OwnershipChanged,
 )
 from holdfast.failover_decider import boots, claims, damping, restraint, spoiled
-from holdfast.failover_decider.messages import MoveStreamLeaders, RecordSeen, Write, WriteDone
+from holdfast.failover_decider.messages import (
+    MoveStreamLeaders,
+    RecordSeen,
+    Write,
+    WriteDone,
+)
 from holdfast.failover_decider.state import GroupView, Trail
 from holdfast.failover_decider.turn import Turn
 from holdfast.failover_decider.verdicts import Decision, Refusal, Verdict
@@ -43,7 +48,7 @@ def write(turn: Turn, view: GroupView, record: OwnershipRecord) -> None:
     """Ask for a compare-and-set against the revision we know."""
     assert view.writing is None, "one write per group at a time"
     assert record.epoch >= view.record.epoch, "epochs only rise"
-    turn.set_group(replace(view, writing=record, in_flight=True))
+    turn.set_group(replace(view, writing=record, in_flight=True, writing_since=turn.now))
     turn.do(Write(record, view.revision))
 
 

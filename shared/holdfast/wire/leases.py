@@ -83,7 +83,7 @@ class Vote(Message, frozen=True, kw_only=True, tag="vote"):
 
 
 class Terms(Message, frozen=True, kw_only=True, tag="terms"):
-    """Answer to Learn. A blank voter says so and teaches nothing."""
+    """Answer to Learn. A blank voter says so and teaches no terms."""
 
     voter: Name
     blank: bool
@@ -92,6 +92,10 @@ class Terms(Message, frozen=True, kw_only=True, tag="terms"):
     longest_ttl: Annotated[
         float, Meta(ge=0, description="seconds that its longest promise may last; 0: not told")
     ] = 0.0
+    buckets: Annotated[
+        dict[Name, Annotated[str, Meta(max_length=100)]],
+        Meta(max_length=8, description="when the buckets were made that this place remembers"),
+    ] = {}
 
 
 LeaseReply = Vote | Terms

@@ -8,6 +8,7 @@ import msgspec
 from holdfast.failover_decider import core
 from holdfast.failover_decider.messages import (
     AskVoters,
+    BucketsChecked,
     Effect,
     Emit,
     FenceDone,
@@ -15,6 +16,7 @@ from holdfast.failover_decider.messages import (
     LeaderSeen,
     MoveStreamLeaders,
     OrderAnswered,
+    PrepareStreams,
     PulseHeard,
     Recording,
     RecordSeen,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulator.world import World
 
 WRITE_TIMEOUT = 3.0
+CHECK_TAKES = 0.005
 LEARN_AGAIN = 0.5
 LOAD_AGAIN = 0.5
 RECORD_AGAIN = 2.0
@@ -139,6 +142,8 @@ class DeciderService(Service):
                 world.fences.run(self, effect)
             case SendOrder(order):
                 world.network.send(here, order.node, "hands", "order", order, self)
+            case PrepareStreams():
+                self.after(CHECK_TAKES, self.feed, BucketsChecked())
             case MoveStreamLeaders(away_from):
                 world.store.move_leader(away_from)
             case _:

@@ -15,12 +15,14 @@ from holdfast.failover_decider.inputs.codec import Snapshot
 from holdfast.failover_decider.messages import (
     Answer,
     AskVoters,
+    BucketsChecked,
     Emit,
     FenceDone,
     GroupAsked,
     Input,
     LeaderSeen,
     OrderAnswered,
+    PrepareStreams,
     PulseHeard,
     RecordSeen,
     RunFence,
@@ -141,6 +143,8 @@ class World:
                 self._after(DELAY, lambda: self._write(name, record, revision))
             case WriteStanding(standing, revision):
                 self._after(DELAY, lambda: self._write_standing(name, standing, revision))
+            case PrepareStreams():
+                self._after(DELAY, lambda: self._feed(name, BucketsChecked()))
             case RunFence():
                 self._after(FENCE_TAKES, lambda: self._fence(name, effect))
             case SendOrder():
