@@ -2,22 +2,29 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from holdfast import jetstream
+from holdfast.ids import uuid7
 from holdfast.otlp import Telemetry
 from holdfast.storage_replication.replicated import membership, transitions
 from holdfast.storage_replication.replicated.measures import measure
 from holdfast.storage_replication.replicated.place import LOG
 from holdfast.storage_replication.replicated.process import kill
+from holdfast.storage_replication.replicated.requests import carry_out
 from holdfast.storage_replication.replicated.transitions import ChangeRefused
 from holdfast.store import ensure_streams
+from holdfast.streams import VOLUMES_STREAM
+from holdfast.wire import VolumeOrder
+from holdfast.wire.volumes import CreateVolume
 from tests.support.buses import MakeBus
 from tests.support.collector import Collector, strings
 from tests.support.nats import NatsServer
-from tests.support.volume_agents import SIZE, VOLUME, WITHIN, Host, hosts
+from tests.support.volume_agents import BOOT, SIZE, VOLUME, WITHIN, Host, hosts
 from tests.support.waiting import until
 
 MIB = 1 << 20
@@ -139,3 +146,42 @@ async def test_a_collector_sees_how_each_member_stands(
     values = {m.name: m.gauge.data_points[0].as_int for m in collector.metrics}
     assert values["holdfast.volume.in_sync"] == 2
     assert values["holdfast.volume.frozen"] == 0
+
+
+async def test_a_record_that_was_lost_and_made_anew_takes_no_old_copy_for_its_own(
+    two: tuple[Host, Host],
+) -> None:
+    """Beta is behind when the record is lost; one with its content must not touch alpha's copy."""
+    alpha, beta = two
+    await beta.end()
+    await alpha.counts("alpha")
+    alpha.write(3 * MIB, b"acknowledged" * 100)
+    before = alpha.disk.read_bytes()
+    await alpha.end()
+    bus = alpha.bus
+    await jetstream.api(bus, f"STREAM.DELETE.{VOLUMES_STREAM}", {}, timeout=5)
+    await ensure_streams(bus, len(bus.servers))
+    for host in (alpha, beta):
+        host.start()
+        request = CreateVolume(volume=VOLUME, operator="ann")
+        answer = await carry_out(host.agent, request)
+        assert not answer.ok
+        assert "at epoch 1" in answer.text
+        assert "docs/volumes.md" in answer.text
+    # Somebody lets go of the wrong files, on a disk that is blank by now.
+    await beta.end()
+    replace_disk(beta)
+    shutil.rmtree(beta.place.folder)
+    beta.start()
+    answer = await carry_out(beta.agent, CreateVolume(volume=VOLUME, operator="ann"))
+    assert answer.ok, answer.text
+    await beta.lead(2)
+    problem = "under a record that is not there any more"
+    await until(lambda: problem in alpha.agent.paths.problem, within=WITHIN, what="alpha's no")
+    assert "alpha" not in beta.record.in_sync
+    order = VolumeOrder(
+        action="activate", volume=VOLUME, node="alpha", boot=BOOT, epoch=3,
+        intent=uuid7(), incident=uuid7(), cause=uuid7(),
+    )  # fmt: skip
+    assert not (await alpha.agent.order(order)).ok
+    assert alpha.disk.read_bytes() == before

@@ -10,6 +10,9 @@ from holdfast.config.model import ClusterFile
 from holdfast.config.volumes import ReplicatedVolume, size_in_bytes
 from holdfast.ids import uuid7
 from holdfast.storage_replication import control
+from holdfast.storage_replication.blocks.smallfile import SmallFile
+from holdfast.storage_replication.disk import superblock
+from holdfast.storage_replication.disk.files import FolderStore
 from holdfast.storage_replication.files import replace_durably
 from holdfast.timing import PROFILES
 from holdfast.volumes import VolumeRecord
@@ -100,6 +103,23 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             return (self.folder / INSTANCE).read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return ""
+
+    def of_another_record(self, uuid: str) -> str:
+        """Why the member's files do not fit a record; empty: they do, or there are none.
+
+        They may be all that is left of a record that was lost, and this copy the one that has every
+        acknowledged write; so nobody but an operator lets go of them. Raises OSError, DiskRefused.
+        """
+        if not (self.folder / SUPERBLOCK).exists():
+            return ""
+        found = superblock.load(FolderStore(self.folder, SmallFile), str(self.folder))
+        if found is None or found.uuid == uuid:
+            return ""
+        resyncing = ", in the middle of a resync" if found.resyncing else ""
+        return (
+            f"{self.node} has a copy of it at epoch {found.epoch}{resyncing}, under a record that "
+            f"is not there any more ({found.uuid}): see `Lost records` in docs/volumes.md"
+        )
 
     def make_instance(self) -> str:
         """Give a new member its id, durably. Raises OSError."""

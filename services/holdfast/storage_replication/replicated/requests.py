@@ -60,6 +60,13 @@ async def carry_out(agent: Agent, request: VolumeRequest) -> VolumeAnswer:
 
 async def _create(agent: Agent, trail: Trail) -> str:
     place = agent.place
+    if problem := place.of_another_record(""):
+        raise ChangeRefused(
+            problem,
+            place=f"volume {agent.volume}",
+            cure="if this copy has all, stop storage_replication and its data path here, delete "
+            f"{place.folder}, and create it again",
+        )
     record = membership.create(
         agent.volume,
         uuid7(),

@@ -141,6 +141,8 @@ class Supervisor:
             if known.instance != mine:
                 return membership.lost_files(place.node)
             return ""
+        if problem := place.of_another_record(record.uuid):
+            return problem
         if mine and (place.folder / SUPERBLOCK).exists():
             await self.end_unheard()
             place.forget()  # of an earlier membership, which ended
