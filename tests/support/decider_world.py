@@ -160,6 +160,9 @@ class World:
         """Every order, and who sent it."""
         self.lagging: set[str] = set()
         """Places whose watch of the bucket shows nothing new."""
+        self.forgotten: set[tuple[str, str]] = set()
+        """Hosts, and groups of which their hands know nothing: they neither tell of them nor stop
+        them."""
         self.deaf: set[str] = set()
         """Hosts whose hands no order reaches."""
         self.fence_says: dict[str, Callable[[str], tuple[str, str]]] = {}
@@ -403,7 +406,7 @@ class World:
             return
         valid = host.lease.valid(self.now + TIMING.stop_before)
         if host.was_valid and not valid and not host.stop_fails:
-            for group, report in host.groups.items():
+            for group, report in self._managed(host).items():
                 host.groups[group] = GroupReport(group=group, epoch=report.epoch, state="stopped")
         host.was_valid = valid
         host.lease, request = host.lease.request(self.now)
@@ -415,12 +418,16 @@ class World:
             now=self.now,
             term=host.lease.term,
             lease_valid=valid,
-            groups=list(host.groups.values()),
+            groups=list(self._managed(host).values()),
             watchdog=host.watchdog,
         )
         self._spread(host, pulse)
         self._monitor_beats(host)
         self.after(TIMING.pulse_every, lambda: self._beat(host))
+
+    def _managed(self, host: Host) -> dict[str, GroupReport]:
+        reports = host.groups.items()
+        return {group: told for group, told in reports if (host.name, group) not in self.forgotten}
 
     def _monitor_beats(self, host: Host) -> None:
         self._spread(host, MonitorPulse(node=host.name, boot=host.boot, now=self.now))

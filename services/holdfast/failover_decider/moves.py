@@ -18,6 +18,7 @@ from holdfast.failover_decider import (
     reboots,
     rules,
     strangers,
+    unmanaged,
 )
 from holdfast.failover_decider.maintenance import permitted
 from holdfast.failover_decider.messages import OrderAnswered
@@ -105,7 +106,13 @@ def _held(turn: Turn, view: GroupView) -> None:
 
 
 def _active(turn: Turn, view: GroupView) -> None:
-    further = (rules.failed_at_owner, rules.owner_lost_track, planned.misplaced, planned.failback)
+    further = (
+        unmanaged.unmanaged_at_owner,
+        rules.failed_at_owner,
+        rules.owner_lost_track,
+        planned.misplaced,
+        planned.failback,
+    )
     _first(turn, view, *_of_the_owner(), *further)
 
 
@@ -133,7 +140,7 @@ def _fencing(turn: Turn, view: GroupView) -> None:
     owner = _owner(turn, view)
     if reboots.rebooted(owner, view.record):
         _rebooted(turn, view, owner, "fence")
-    elif owner.revoked is not None and proofs.suffices(_proof(owner), view.record):
+    elif owner.revoked is not None and _is_out(owner, view):
         view = replace(view, done=_within(view, owner.revoked))
         turn.set_group(view)
         _start_or_hold(turn, view, "fence")
@@ -150,6 +157,11 @@ def _fencing(turn: Turn, view: GroupView) -> None:
         _fence_although_heard(turn, view, owner)
     elif alive(turn.state, owner, turn.now):
         _call_off(turn, view, owner)
+
+
+def _is_out(owner: NodeView, view: GroupView) -> bool:
+    told = unmanaged.managed(owner, view.group)
+    return proofs.suffices(_proof(owner), view.record, managed=told)
 
 
 def _call_off(turn: Turn, view: GroupView, owner: NodeView) -> None:

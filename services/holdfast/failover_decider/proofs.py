@@ -22,9 +22,11 @@ def stop_failed(record: OwnershipRecord) -> bool:
     return record.owner is not None and (record.phase == Phase.HELD or fencing_for_it)
 
 
-def suffices(proof: Proof | None, record: OwnershipRecord) -> bool:
-    """Whether a proof counts for a group. What a stop did not end does not end with the lease."""
-    return proof is not None and not (isinstance(proof, LeaseExpired) and stop_failed(record))
+def suffices(proof: Proof | None, record: OwnershipRecord, *, managed: bool = True) -> bool:
+    """Whether a proof counts for a group. What a stop did not end does not end with the lease, nor
+    does what is not `managed`: the hands say nothing of it, so they may not have stopped it."""
+    ends_with_the_lease = managed and not stop_failed(record)
+    return proof is not None and (ends_with_the_lease or not isinstance(proof, LeaseExpired))
 
 
 def detail(proof: Proof, ttl: float) -> str:

@@ -6,7 +6,15 @@ Rules for what runs well are in planned.py, those of operators in requests.py.
 
 from holdfast.events.fields import node_entity
 from holdfast.events.ownership import MoveKind
-from holdfast.failover_decider import claims, constraints, damping, proofs, redundancy, watchdog
+from holdfast.failover_decider import (
+    claims,
+    constraints,
+    damping,
+    proofs,
+    redundancy,
+    unmanaged,
+    watchdog,
+)
 from holdfast.failover_decider.patience import silent_past_ttl
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.reboots import confirmed, rebooted
@@ -85,6 +93,9 @@ def owner_lost(state: State, view: GroupView, now: float) -> Verdict:
     unstopped = stop_failed(state, view)
     if unstopped:
         return Refusal("stop_failed", unstopped, suspicion.trail, [suspicion.signal])
+    unmanaged_there = unmanaged.silent(state, view)
+    if unmanaged_there:
+        return Refusal("unmanaged_at_owner", unmanaged_there, suspicion.trail, [suspicion.signal])
     proven = suspicion.proof_trail is not None
     kind, choice = onward(state, view, now)
     return Decision(

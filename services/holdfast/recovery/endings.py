@@ -13,6 +13,7 @@ from holdfast.recovery.state import Phase, Step, Work
 from holdfast.recovery.turn import Turn
 
 MAX_LOOKS = 6
+RETIRED = "the cluster file does not have it run here any more, so it is not started again"
 LOOK_AGAIN_AFTER = 1.0
 """Seconds before a stop that nobody ordered is tried again; doubled each time."""
 
@@ -77,7 +78,11 @@ def recover(turn: Turn, resource: str, cause: str, incident: str, since: float) 
     """Restart a resource and what depends on it, or escalate. `since`: when it was seen to fail."""
     rules = turn.plan.resources[resource].recovery
     known = turn.state.resource(resource)
-    verdict = policy.judge(rules, known.attempts, turn.now)
+    verdict = (
+        policy.Escalate("retired", f"retired: {RETIRED}")
+        if resource in turn.plan.retired
+        else policy.judge(rules, known.attempts, turn.now)
+    )
     work = Work(
         kind="recover",
         steps=(),
@@ -108,9 +113,10 @@ def recover(turn: Turn, resource: str, cause: str, incident: str, since: float) 
         resource=resource,
     )
     touched = turn.plan.with_dependents(resource)
+    again = tuple(name for name in touched if name not in turn.plan.retired)
     begun = Work(
         kind="recover",
-        steps=steps.stop_steps(touched) + steps.start_steps(touched),
+        steps=steps.stop_steps(touched) + steps.start_steps(again),
         root=started,
         last=started,
         incident=incident,

@@ -20,9 +20,9 @@ from holdfast.recovery.journal import Journal
 from holdfast.recovery.leaseholder import LeaseHolder
 from holdfast.recovery.messages import LeaseEnded, OrderReceived, SignalHeard
 from holdfast.recovery.orders import NOT_ARMED, begins, refuse
-from holdfast.recovery.plan import plans
 from holdfast.recovery.recorder import Recorder
 from holdfast.recovery.reporter import Reporter
+from holdfast.recovery.retired import all_plans
 from holdfast.recovery.suspended import Suspended
 from holdfast.recovery.watchdog import Watchdog
 from holdfast.recovery.watchdog_device import device
@@ -97,7 +97,7 @@ class Hands:
         )
         self._actors = {
             name: builder.actor(plan, lease_lasts=self._lease.tenure.held)
-            for name, plan in plans(rt.cluster, rt.place, rt.boot).items()
+            for name, plan in all_plans(rt.cluster, rt.place, rt.boot, journal).items()
         }
         self._reporter.actors = list(self._actors.values())
         self._dead_man.start()

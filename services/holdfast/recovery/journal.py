@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from holdfast.config.model import Resource
 from holdfast.errors import HoldfastError
 from holdfast.recovery.files import replace_atomically, replace_durably
 from holdfast.recovery.state import GroupState
@@ -68,6 +69,44 @@ class Journal:
             replace_durably(path, msgspec.json.encode(state))
         except OSError as error:
             raise _failed(path, "cannot be written", error) from error
+
+    def planned(self) -> list[str]:
+        """The groups whose configuration is kept. Raises JournalError."""
+        try:
+            return sorted(path.stem for path in self._groups.glob("*.plan"))
+        except OSError as error:
+            raise _failed(self._groups, "cannot be read", error) from error
+
+    def load_plan(self, group: str) -> dict[str, Resource]:
+        """The configuration that was kept last, in starting order; empty if none can be read."""
+        path = self._plan(group)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Resource])
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise _failed(path, "cannot be read", error) from error
+        except msgspec.DecodeError as error:
+            _log.critical(
+                "%s: not a plan (%s): what it named is not stopped from here", path, error
+            )
+            return {}
+
+    def store_plan(self, group: str, resources: dict[str, Resource]) -> None:
+        """Durable when it returns. Raises JournalError."""
+        path, content = self._plan(group), msgspec.json.encode(resources)
+        try:
+            if not path.exists() or path.read_bytes() != content:
+                replace_durably(path, content)
+        except OSError as error:
+            raise _failed(path, "cannot be written", error) from error
+
+    def forget_plan(self, group: str) -> None:
+        """All of it was seen to be stopped, and the file does not have it run here."""
+        self._plan(group).unlink(missing_ok=True)
+
+    def _plan(self, group: str) -> Path:
+        return self._groups / f"{group}.plan"
 
     def load_lease(self) -> StoredLease:
         """The stored lease; an empty one if there is none that can be read."""

@@ -86,6 +86,8 @@ def _refusal(turn: Turn, received: OrderReceived) -> tuple[str, str] | None:
     if order.epoch < state.epoch:
         return "stale", f"epoch {order.epoch} is below {state.epoch}, the highest seen here"
     if order.action == "start":
+        if not plan.startable:
+            return "forged", f"by its cluster file {plan.node} does not run group {plan.group}"
         if order.epoch == state.epoch:
             return "stale", f"epoch {order.epoch} was already used here; a start needs a higher one"
         if turn.now >= received.act_until:
@@ -132,7 +134,7 @@ def _accept(turn: Turn, order: Order) -> None:
     if order.action == "start":
         # Whatever may be left of an earlier epoch goes first; nothing is taken for stopped.
         left = tuple(n for n in names if turn.state.resource(n).state != "stopped")
-        todo = steps.stop_steps(left) + steps.start_steps(names)
+        todo = steps.stop_steps(left) + steps.start_steps(turn.plan.startable)
     else:
         # Also what is believed stopped is looked at again: the reply is a fence proof.
         todo = steps.stop_steps(names)

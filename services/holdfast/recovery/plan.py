@@ -1,7 +1,8 @@
 """What the configuration says of one group on this node, in the form the core needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 
 from holdfast.config.model import ClusterFile, Resource
 
@@ -14,6 +15,14 @@ class GroupPlan:
     node: str
     boot: str
     resources: dict[str, Resource]
+    retired: frozenset[str] = frozenset()
+    """Those of `resources` that the file has run here no more, and that may run here still: they
+    are stopped with the group, held by the lease, and never started."""
+
+    @property
+    def startable(self) -> tuple[str, ...]:
+        """What a start of the group starts, in starting order."""
+        return tuple(name for name in self.resources if name not in self.retired)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,7 +47,26 @@ def plans(cluster: ClusterFile, node: str, boot: str) -> dict[str, GroupPlan]:
     }
 
 
+def with_retired(plan: GroupPlan, left: Mapping[str, Resource]) -> GroupPlan:
+    """The plan, and what may be left of an earlier one besides. `left` is in starting order."""
+    retired = {name: config for name, config in left.items() if name not in plan.resources}
+    together = {**retired, **plan.resources}
+    try:
+        resources = _ordered(together)
+    except CycleError:
+        resources = {**plan.resources, **retired}
+    return GroupPlan(
+        group=plan.group,
+        node=plan.node,
+        boot=plan.boot,
+        resources=resources,
+        retired=frozenset(retired),
+    )
+
+
 def _ordered(resources: dict[str, Resource]) -> dict[str, Resource]:
     """Dependencies first, otherwise as written in the file: predictable, one at a time."""
-    sorter = TopologicalSorter({name: config.after for name, config in resources.items()})
+    sorter = TopologicalSorter(
+        {name: [n for n in config.after if n in resources] for name, config in resources.items()}
+    )
     return {name: resources[name] for name in sorter.static_order()}

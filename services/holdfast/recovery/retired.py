@@ -1,0 +1,54 @@
+"""What the cluster file has run here no more, although it may run here still.
+
+A node is taken out of a group, a resource or a whole group out of the file, while it runs: if the
+hands forgot it at their next start, nothing would stop it with the lease, and no report would tell
+of it. So the configuration of what may run is kept beside the journal, and planned until each
+part of it was seen to be stopped.
+"""
+
+import logging
+
+from holdfast.config.model import ClusterFile, Resource
+from holdfast.recovery.journal import Journal, JournalError
+from holdfast.recovery.plan import GroupPlan, plans, with_retired
+
+_log = logging.getLogger("holdfast.recovery")
+
+
+def all_plans(cluster: ClusterFile, node: str, boot: str, journal: Journal) -> dict[str, GroupPlan]:
+    """The plan of every group that may run on `node`, or may be left running there; each is kept.
+
+    Raises JournalError when what is kept cannot be read.
+    """
+    found = plans(cluster, node, boot)
+    for group in journal.planned():
+        here = found.get(group) or GroupPlan(group=group, node=node, boot=boot, resources={})
+        left = _left(journal, group)
+        if group in found or left:
+            found[group] = with_retired(here, left)
+        else:
+            journal.forget_plan(group)
+    for group, plan in found.items():
+        if plan.retired:
+            names = ", ".join(sorted(plan.retired))
+            _log.warning("group %s: not run here by the file, stopped with it: %s", group, names)
+        _keep(journal, plan)
+    return found
+
+
+def _left(journal: Journal, group: str) -> dict[str, Resource]:
+    """What is planned for the group and was not seen to be stopped."""
+    kept, state = journal.load_plan(group), journal.load(group)
+    return {
+        name: config
+        for name, config in kept.items()
+        if state is None or state.resource(name).state != "stopped"
+    }
+
+
+def _keep(journal: Journal, plan: GroupPlan) -> None:
+    try:
+        journal.store_plan(plan.group, plan.resources)
+    except JournalError as error:
+        # Nothing can be started either, for that is stored first; what runs has its old plan.
+        _log.critical("group %s: %s", plan.group, error)
