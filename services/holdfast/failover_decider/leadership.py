@@ -23,6 +23,11 @@ GIVE_UP = 1.0
 RENEWALS_PER_TTL = 6
 
 
+def votes(state: State) -> bool:
+    """Whether this place has a vote. One without never leads, and looks into nothing by itself."""
+    return state.place in state.cluster.cluster.voters
+
+
 def rank(state: State) -> int:
     """This candidate's place in the order of standing, the leader that is gone not counted."""
     gone = state.leader if state.leader != state.place else ""
@@ -188,11 +193,12 @@ def _make_room(turn: Turn) -> None:
 
 def _may_stand(turn: Turn) -> bool:
     state = turn.state
+    if not (votes(state) and state.recording):
+        return False
     suspicion = _deposed(state)
     free_at = suspicion.raised if suspicion else max(state.stand_at, state.started)
     return (
-        state.recording
-        and turn.now >= free_at
+        turn.now >= free_at
         and turn.now >= free_at + rank(state) * STAND_APART
         and not _own_hands_gone(state, turn.now)
     )

@@ -7,7 +7,7 @@ only on a proof. A node's new boot ends the suspicion of its old one.
 from holdfast.events.fields import Health, Layer, node_entity
 from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
 from holdfast.failover_decider import boots, fence_answers, watchdog
-from holdfast.failover_decider.leadership import STAND_APART, rank
+from holdfast.failover_decider.leadership import STAND_APART, rank, votes
 from holdfast.failover_decider.placement import well
 from holdfast.failover_decider.state import NodeView, State, Suspicion
 from holdfast.failover_decider.turn import Turn
@@ -165,7 +165,7 @@ def must_act(state: State, view: NodeView, now: float) -> bool:
         return False
     if state.leading:
         return True
-    if view.node != state.leader or view.boot != state.leader_boot:
+    if not votes(state) or view.node != state.leader or view.boot != state.leader_boot:
         return False
     return now - view.heard >= state.timing.suspect_after + rank(state) * 2 * STAND_APART
 

@@ -16,6 +16,7 @@ from holdfast.failover_decider.calendar import open_windows
 from holdfast.failover_decider.effects import Effects
 from holdfast.failover_decider.fence_runs import FenceRuns
 from holdfast.failover_decider.inputs.recorder import Recorder, inputs_signal
+from holdfast.failover_decider.leadership import votes
 from holdfast.failover_decider.messages import (
     Input,
     PulseHeard,
@@ -93,6 +94,8 @@ class Decider:
         bus = self._rt.bus
         await self._voter.serve()
         self._say_whose_votes()
+        if not votes(self._state):
+            _log.info("this place has no vote: it never leads, and nobody asks it")
         self._rt.paths.start(self._rt.spawn)
         await self._rt.paths.hear(self._on_pulse)
         await bus.serve(subjects.admin("decider"), AdminRequest, self._admin.asked)
