@@ -197,11 +197,8 @@ def _may_stand(turn: Turn) -> bool:
         return False
     suspicion = _deposed(state)
     free_at = suspicion.raised if suspicion else max(state.stand_at, state.started)
-    return (
-        turn.now >= free_at
-        and turn.now >= free_at + rank(state) * STAND_APART
-        and not _own_hands_gone(state, turn.now)
-    )
+    due = turn.now >= free_at + rank(state) * STAND_APART
+    return due and not _own_hands_gone(state, turn.now)
 
 
 def _gives_up(turn: Turn) -> bool:
