@@ -3,8 +3,9 @@
 import pytest
 
 from holdfast.events.ownership import DecisionMade, DecisionRefused, OwnershipChanged
+from holdfast.failover_decider.messages import PulseHeard
 from holdfast.ownership import Phase
-from holdfast.wire import Begun, WatchdogReport
+from holdfast.wire import Begun, GroupReport, HandsPulse, WatchdogReport
 from tests.support.decider_world import TIMING, World, cluster, replace_report
 
 
@@ -119,3 +120,24 @@ def test_a_group_whose_owner_lost_track_of_it_is_started_there_again() -> None:
     assert (world.record().phase, world.record().owner) == (Phase.ACTIVE, "alpha")
     assert (world.record().avoid, world.record().epoch) == ([], 2)
     assert world.hosts["alpha"].groups["g0"].state == "active"
+
+
+def test_a_report_that_was_overtaken_by_a_later_one_says_nothing() -> None:
+    """It was sent before the group was started there, and arrives seconds after."""
+    world = World(cluster())
+    world.run(30.0)
+    leader = world.leader()
+    assert leader is not None
+    before = GroupReport(group="g0", epoch=0, state="stopped")
+    late = HandsPulse(
+        node="alpha",
+        boot="boot-alpha-1",
+        now=world.now - 2.5,
+        term=1,
+        lease_valid=True,
+        groups=[before],
+    )
+    world.feed(leader, PulseHeard(late))
+    world.run(5.0)
+    assert [m.rule for m in world.emitted(DecisionMade)] == ["start_stopped"]
+    assert world.record().epoch == 1

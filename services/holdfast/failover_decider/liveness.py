@@ -33,8 +33,10 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
     hands, hands_heard, signals = view.hands, view.hands_heard, view.signals
     volumes = view.volumes
     match pulse:
-        case HandsPulse():
+        case HandsPulse() if hands is None or pulse.now >= hands.now:
             hands, hands_heard = pulse, turn.now
+        case HandsPulse():
+            pass  # overtaken by a later one: what it says of the groups is the past
         case MonitorPulse():
             signals = {**signals, pulse.service: tuple(pulse.signals)}
             if pulse.service == "storage_replication":
