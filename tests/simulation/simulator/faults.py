@@ -18,6 +18,7 @@ from tests.simulation.simulator.machine import Machine
 from tests.simulation.simulator.network import CALM, Weather
 from tests.simulation.simulator.places import Place, Service
 from tests.simulation.simulator.policies import draw_request
+from tests.simulation.simulator.storage.faults import VolumeFaults
 
 if TYPE_CHECKING:
     from tests.simulation.simulator.world import World
@@ -67,6 +68,11 @@ class Faults:
         }
         if world.policies:
             kinds["maintenance"] = (6, self._maintain)
+        self.later, self.kill = self._later, self._kill
+        self.cut, self.isolate = self._cut, self._isolate
+        self._of_volumes = VolumeFaults(world, self) if world.volumes.configs else None
+        if self._of_volumes is not None:
+            kinds |= self._of_volumes.kinds()
         self.kinds = kinds
         self._weights = [weight for weight, _ in kinds.values()]
 
@@ -115,6 +121,8 @@ class Faults:
                 world.power_on(place)
         world.supervise()
         self._allow_what_is_held()
+        if self._of_volumes is not None:
+            self._of_volumes.look_after()
         world.engine.after(2.0, self._keep_up)
 
     def _allow_what_is_held(self) -> None:
@@ -167,6 +175,7 @@ class Faults:
         if chance.random() < 0.25 and self._may_forget(place):
             self._say(place, "gets a new disk")
             place.lose_disk()
+            self._world.volumes.lose_disk(place)
             self._world.invariants.forget(place)
         self._later(chance.uniform(0.5, 20.0), lambda: self._power_on(place))
         if chance.random() < 0.3:
@@ -450,7 +459,7 @@ class Faults:
         world, at = self._world, 0.0
         self._say("", "all services of all places are restarted, one by one")
         for place in world.places.values():
-            for slot in place.services:
+            for slot in [one for one in place.services if one in world.slots(place)]:
                 self._later(at, partial(self._restart, place, slot))
                 at += self._chance.uniform(0.05, 0.8)
 

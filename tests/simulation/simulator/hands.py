@@ -45,9 +45,11 @@ from holdfast.wire import (
 from tests.simulation.simulator.actions import Action
 from tests.simulation.simulator.deadman import DeadMan
 from tests.simulation.simulator.places import Place, Service
+from tests.simulation.simulator.storage.actions import VolumeAction, action, is_volume
 
 if TYPE_CHECKING:
     from tests.simulation.simulator.decider import DeciderService
+    from tests.simulation.simulator.storage.loop import VirtualLoop
     from tests.simulation.simulator.world import World
 
 WATCH_EVERY = 2.0
@@ -61,7 +63,7 @@ class Actor:
 
     def __init__(self, plan: GroupPlan, state: GroupState) -> None:
         self.plan, self.state = plan, state
-        self.action: Action | None = None
+        self.action: Action | VolumeAction | None = None
         self.wake_at: float | None = None
 
 
@@ -95,6 +97,8 @@ class HandsService(Service):
         self._alarm_at = 0.0
         self._pulse_soon = False
         self._watched: list[WatchedResource] = []
+        self.volumes: VirtualLoop | None = None
+        """On which volumes are started and stopped."""
 
     def start(self) -> None:
         """As `Hands.__init__` and `Hands.run` do."""
@@ -118,7 +122,8 @@ class HandsService(Service):
         alive = frozenset(
             name
             for name, known in actor.state.resources.items()
-            if known.state == "running" and any(p.instance == known.instance for p in running)
+            if known.state == "running"
+            and (is_volume(actor, name) or any(p.instance == known.instance for p in running))
         )
         return Resumed(boot=self.place.boot, adopt=self.tenure.held, alive=alive)
 
@@ -159,7 +164,7 @@ class HandsService(Service):
                 self.world.invariants.on_action(self, actor, effect)
                 if actor.action is not None:
                     actor.action.give_up()
-                actor.action = Action(self, actor, effect)
+                actor.action = action(self, actor, effect)
                 actor.action.begin()
             case Reply(reply) | Refuse(reply=reply):
                 if isinstance(effect, Refuse):
@@ -227,7 +232,7 @@ class HandsService(Service):
             valid_until=stored.valid_until,
         )
         self.dead_man.arm(stored.valid_until - self.world.timing.kill_before)
-        self.tenure, _ = self.tenure.advance(stored.valid_until, self.clock())
+        self.tenure = self.tenure.taken_up(stored.since, stored.valid_until, self.clock())
 
     def _renew(self) -> None:
         self.holder, request = self.holder.request(self.clock())
@@ -237,6 +242,7 @@ class HandsService(Service):
             )
         self.after(self.world.timing.renew_every, self._renew)
         self._felt()
+        self.world.volumes.renewed(self)
 
     def voted(self, vote: Vote) -> None:
         """A voter's answer arrives."""
@@ -248,11 +254,17 @@ class HandsService(Service):
         self.dead_man.arm(until - timing.kill_before)
         self._look()
         now = self.clock()
-        if until != self.tenure.valid_until:
-            self.place.lease_file = msgspec.json.encode(
-                StoredLease(boot=self.place.boot, term=self.holder.term, valid_until=until)
-            )
+        before = self.tenure.valid_until
         self.tenure, change = self.tenure.advance(until, now)
+        if until != before:
+            self.place.lease_file = msgspec.json.encode(
+                StoredLease(
+                    boot=self.place.boot,
+                    term=self.holder.term,
+                    since=self.tenure.since,
+                    valid_until=until,
+                )
+            )
         if self.tenure.held and self._alarm_at < now:
             self._alarm_at = self.tenure.act_until
             self.after(max(MOMENT, self._alarm_at - now), self._alarm)

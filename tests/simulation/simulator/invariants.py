@@ -315,11 +315,11 @@ class Invariants:
 
     def check_record(self) -> None:
         """I7: every action descends from a signal or a request."""
-        for finding in verify_causes(map(_sealed, self._world.drafts)):
+        for finding in verify_causes(map(sealed, self._world.drafts)):
             raise Violation("I7", f"{finding.kind}: {finding.detail}")
 
 
-def _sealed(emitted: tuple[str, Draft]) -> Envelope:
+def sealed(emitted: tuple[str, Draft]) -> Envelope:
     """The event as on the record, but for the chain, which is not simulated."""
     source, draft = emitted
     return Envelope(

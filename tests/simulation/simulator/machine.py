@@ -135,7 +135,8 @@ class MonitorService(Service):
         """Recovery tells what runs here."""
         if watch.boot != self.place.boot:
             return
-        wanted = {(w.group, w.resource): w for w in watch.resources}
+        # Volumes have no process: their storage service watches them.
+        wanted = {(w.group, w.resource): w for w in watch.resources if w.pid}
         for key, old in list(self._watched.items()):
             if wanted.get(key) != old:
                 del self._watched[key]

@@ -13,8 +13,11 @@ from holdfast.structs import replace
 from tests.simulation.simulator.decider import DeciderService
 from tests.simulation.simulator.engine import Endless
 from tests.simulation.simulator.faults import Faults
+from tests.simulation.simulator.invariants import sealed
 from tests.simulation.simulator.machine import Machine
+from tests.simulation.simulator.notifying.scene import notified, tell
 from tests.simulation.simulator.seen import done
+from tests.simulation.simulator.storage.rest import unserved, untrue
 from tests.simulation.simulator.timeline import introduce
 from tests.simulation.simulator.violation import Violation
 from tests.simulation.simulator.world import World
@@ -60,6 +63,8 @@ def run(seed: int, tape: "Tape | None" = None) -> Result:
         faults.end()
         result.rest_after = _come_to_rest(world)
         world.invariants.check_record()
+        if notified(seed):
+            world.seen += tell(seed, map(sealed, world.drafts))
         standing = {group: _standing(world, group) for group in world.file.groups}
         result.outcomes = Counter(how for how, _ in standing.values())
         for group, (how, why) in standing.items():
@@ -68,6 +73,8 @@ def run(seed: int, tape: "Tape | None" = None) -> Result:
         result.violation = str(violation)
         if tape is not None:
             tape.add(world.engine.now, "INVARIANT", str(violation), "fault")
+    finally:
+        world.volumes.bury()
     result.steps, result.virtual = world.engine.steps, world.engine.now
     result.events = len(world.drafts)
     result.seen = world.seen + done(draft.data for _, draft in world.drafts)
@@ -105,14 +112,18 @@ def _standing(world: World, group: str) -> tuple[str, str]:
     """How a group stands, `active`, `held` or `refused`; or "" and what is missing."""
     record, _ = world.store.current.get(group, (OwnershipRecord(group=group), 0))
     where = [m for m in world.machines.values() if m.of(group)]
+    missing = ""
     if record.phase == Phase.ACTIVE:
         resources = world.file.groups[group].resources
         if len(where) == 1 and where[0].place.name == record.owner:
             hands = world.hands(where[0].place.name)
             phase = hands.actors[group].state.phase if hands else "no hands"
-            whole = phase == "active" and len(where[0].of(group)) == len(resources)
+            processes = len(resources) - len(world.volumes.of(group))
+            whole = phase == "active" and len(where[0].of(group)) == processes
             if whole and not _astray(world, group, record.owner):
-                return "active", f"on {record.owner}"
+                missing = unserved(world, group, record.owner or "")
+                if not missing:
+                    return "active", f"on {record.owner}"
     if record.phase == Phase.HELD and record.reason and all(_failed(m, group) for m in where):
         return "held", record.reason
     for name in world.voters:
@@ -120,7 +131,11 @@ def _standing(world: World, group: str) -> tuple[str, str]:
         if decider is not None and decider.state.leading:
             refusal = _refused_now(decider, group)
             if refusal is not None:
+                if world.volumes.configs and (false := untrue(world, group, refusal.reason)):
+                    return "", false
                 return "refused", f"{refusal.rule}: {refusal.reason}"
+    if missing:
+        return "", missing
     running = ", ".join(m.place.name for m in where) or "nobody"
     return "", f"{record.phase} at {record.owner}, {running} runs it"
 

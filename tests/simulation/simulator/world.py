@@ -33,6 +33,9 @@ from tests.simulation.simulator.machine import Machine, MonitorService
 from tests.simulation.simulator.network import Network
 from tests.simulation.simulator.places import Place, Service
 from tests.simulation.simulator.policies import has_policies, with_policies
+from tests.simulation.simulator.storage.drawn import with_volumes
+from tests.simulation.simulator.storage.service import StorageService
+from tests.simulation.simulator.storage.volumes import Volumes
 from tests.simulation.simulator.store import Store
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ BRISK.check()
 FENCING_SEED = 1_000_000_007
 """Drawn apart, so that what else a seed draws does not depend on how its hosts are fenced."""
 SERVICES = {"decider": DeciderService, "hands": HandsService, "monitor": MonitorService}
+SERVICES |= {"storage": StorageService}
 
 
 class World:
@@ -72,7 +76,7 @@ class World:
         self.timing = chance.choice([*[BRISK] * 8, PROFILES["standard"], PROFILES["fast"]])
         self.slowest_tick = chance.choice([0.1, 0.5, 0.5, 0.5])
         drawn = _draw_fencing(_draw_cluster(chance), Random(seed + FENCING_SEED))
-        self.file = with_policies(drawn, seed)
+        self.file = with_volumes(with_policies(drawn, seed), seed)
         self.policies = has_policies(seed)
         self.voters = self.file.cluster.voters
         quotient = self.timing.ttl / (self.timing.ttl - self.timing.margin)
@@ -92,6 +96,7 @@ class World:
         self.fences = Fences(self, chance)
         self.store = Store(self, chance.choice(list(self.places)))
         self.invariants = Invariants(self)
+        self.volumes = Volumes(self)
         self.on_learnt: Callable[[Place], None] = lambda _: None
         """Told of every place whose blank voter has its memory."""
         self.off_for_good: set[str] = set()
@@ -135,7 +140,7 @@ class World:
             forgot = place.name in self.voters and place.votes is None
             self.seen["boot without disk" if forgot else "boot with disk"] += 1
         self.note(place, f"boots as {place.boot}")
-        for slot in self._slots(place):
+        for slot in self.slots(place):
             self.engine.after(
                 services_after + 0.3 * self.chance.random(), self.begin, place, slot, place.number
             )
@@ -151,6 +156,7 @@ class World:
             service.alive = False
         if place.is_host:
             self.machines[place.name].power_off()
+        self.volumes.power_off(place)
 
     def begin(self, place: Place, slot: str, boot: int) -> None:
         """Start a service, unless it runs or its machine is another boot by now."""
@@ -181,14 +187,16 @@ class World:
         service = self.places[place].service("hands")
         return service if isinstance(service, HandsService) else None
 
-    def _slots(self, place: Place) -> list[str]:
+    def slots(self, place: Place) -> list[str]:
+        """The services that belong there."""
         slots = ["decider"] if place.name in self.voters else []
-        return [*slots, "hands", "monitor"] if place.is_host else slots
+        storage = ["storage"] if self.volumes.configs else []
+        return [*slots, "hands", "monitor", *storage] if place.is_host else slots
 
     def supervise(self) -> None:
         """Start whatever does not run."""
         for place in self.places.values():
-            for slot in self._slots(place):
+            for slot in self.slots(place):
                 self.begin(place, slot, place.number)
 
     # --- what happened --------------------------------------------------------------------
