@@ -117,7 +117,7 @@ async def test_the_last_copy_is_served_again_when_there_is_room(
         )  # fmt: skip
         promoted.set()
 
-    paths = Supervisor(place, Known(record), lambda _: None, resume, ends.append)  # type: ignore[arg-type]
+    paths = Supervisor(place, Known(record), lambda _: None, resume, ends.append, ends.append)  # type: ignore[arg-type]
     task = asyncio.create_task(paths.run())
     try:
         async with asyncio.timeout(60.0):

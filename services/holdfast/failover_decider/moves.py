@@ -29,6 +29,7 @@ from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.spoiled import put_right
 from holdfast.failover_decider.state import GroupView, NodeView, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
+from holdfast.failover_decider.unserved import volume_unserved
 from holdfast.failover_decider.verdicts import ORDERED_DOWN, Refusal, Rule
 from holdfast.failover_decider.writing import (
     carry_out,
@@ -110,6 +111,7 @@ def _active(turn: Turn, view: GroupView) -> None:
         unmanaged.unmanaged_at_owner,
         rules.failed_at_owner,
         rules.owner_lost_track,
+        volume_unserved,
         planned.misplaced,
         planned.failback,
     )

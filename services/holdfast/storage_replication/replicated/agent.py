@@ -26,10 +26,12 @@ from holdfast.storage_replication.replicated.role import Role, broken
 from holdfast.storage_replication.replicated.roster import Roster
 from holdfast.storage_replication.replicated.supervisor import Supervisor
 from holdfast.storage_replication.replicated.tenancy import Tenancy
+from holdfast.storage_replication.replicated.transitions import ChangeRefused
 from holdfast.volumes import VolumeRecord
 from holdfast.wire import Acknowledged, VolumeOrder
 from holdfast.wire.volumes import NodeLease
 
+RESUME_AGAIN = 2.0
 _log = logging.getLogger("holdfast.storage")
 
 
@@ -48,7 +50,10 @@ class Agent:
         self._unserved = ""
         """Why what is active here was not served again; empty: it is, or nothing is active."""
         self.changed: Callable[[], None] = lambda: None
-        self.paths = Supervisor(place, register, self._told, self._resume, self._ended)
+        self._again = asyncio.Event()
+        self.paths = Supervisor(
+            place, register, self._told, self._resume, self._ended, self._unable
+        )
         self._role = Role(place, register, self.paths, reports, lambda: self._tenancy.valid_until)
         self._asks = Asks(self)
         self.roster = Roster(place, register, self.paths)
@@ -60,7 +65,7 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled; the data path goes on (I10)."""
-        parts = (self._asks.run(), self._tenancy.run(), self.roster.run())
+        parts = (self._asks.run(), self._tenancy.run(), self.roster.run(), self._resume_again())
         beside = [asyncio.create_task(one) for one in parts]
         try:
             await self.paths.run()
@@ -136,6 +141,8 @@ class Agent:
         trail = Trail(order.incident, order.cause)
         await self._role.complete(known.mark.epoch, complete, trail)
         self._memory.store(self.volume, Remembered(mark=known.mark))
+        if self.paths.state is None:
+            self.reports.forget(self.volume)  # no data path will say that it is well again
         data = VolumeReleased(volume=self.volume, node=order.node, epoch=known.mark.epoch)
         self.changed()
         return Acknowledged(ok=True, event=self.reports.say(self.volume, data, trail))
@@ -177,15 +184,30 @@ class Agent:
         self.reports.say(self.volume, data, None)
         self.changed()
 
-    async def _resume(self) -> None:
-        """A data path that died comes back in the role it had."""
+    def _unable(self, problem: str) -> None:
+        """Again and again no data path could be started; the signal says so if one is needed."""
+        known = self._memory.of(self.volume)
+        if known.active and known.mark.boot == self._boot:
+            self.reports.own(self.volume, known.mark.epoch, f"not served: {problem}")
+
+    async def _resume_again(self) -> None:
+        """What could not be served again for want of the record may be, a little later."""
+        while True:
+            await self._again.wait()
+            self._again.clear()
+            await asyncio.sleep(RESUME_AGAIN)
+            if self._unserved and self.paths.client is not None:
+                await self._resume(again=True)
+
+    async def _resume(self, *, again: bool = False) -> None:
+        """A data path that died comes back in the role it had. `again`: the same, once more."""
         async with self._turn:
             known = self._memory.of(self.volume)
             mine = known.active and known.mark.boot == self._boot
             said, self._end_said = self._end_said, False
             if not mine or self._serves(known.mark.epoch):
                 return
-            if not said:
+            if not (said or again):
                 self._ended("while no storage service ran here")
                 self._end_said = False
             try:
@@ -193,6 +215,8 @@ class Agent:
             except HoldfastError as error:
                 _log.error("volume %s is not served again: %s", self.volume, error)
                 self._unserved = f"not served again: {error.problem}"
+                if not isinstance(error, ChangeRefused):
+                    self._again.set()
 
     # What others say.
 

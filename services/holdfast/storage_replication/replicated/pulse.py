@@ -58,6 +58,8 @@ def lacking(record: VolumeRecord, name: str, state: MemberState | None) -> str:
         return f"it does not have all writes{why and f': {why}'}"
     if state is not None and state.asynchronous and state.phase == "away":
         return f"not connected: it lacks {state.lag_bytes} bytes of {state.lag_seconds:.1f} s"
+    if state is not None and state.phase == "away" and state.asked:
+        return "not connected: the record still counts on it"
     return f"silent for {state.silent:.1f} s" if state is not None and state.silent else ""
 
 

@@ -40,9 +40,12 @@ class Supervisor:
         told: Told,
         resume: Callable[[], Awaitable[None]],
         ended: Callable[[str], None],
+        unable: Callable[[str], None],
     ) -> None:
+        """`ended`: why a data path did; `unable`: why again and again there is none."""
         self._place, self._register = place, register
         self._told, self._resume, self._ended = told, resume, ended
+        self._unable = unable
         self._process: Process | None = None
         self.client: Client | None = None
         self.state: State | None = None
@@ -65,7 +68,9 @@ class Supervisor:
                 self.problem = f"its data path cannot be started: {error or 'no answer'}"
             except (transitions.ChangeRefused, ChangeUnknown) as error:
                 self.problem = error.problem
-            failures = 0 if monotonic() - began > BACKOFF[-1] else failures + 1
+            failures = 1 if monotonic() - began > BACKOFF[-1] else failures + 1
+            if failures > 1:
+                self._unable(self.problem)
             await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF)) - 1])
 
     async def _once(self) -> str:

@@ -1,0 +1,60 @@
+"""A group that runs well where its volume is served no more. Pure.
+
+What runs there may not notice: its reads and writes wait. So nobody waits for its checks to fail.
+"""
+
+from holdfast.config.model import VolumeResource
+from holdfast.config.volume_check import replicated
+from holdfast.events.fields import Health, volume_entity
+from holdfast.events.ownership import Alternative, MoveKind
+from holdfast.failover_decider import damping
+from holdfast.failover_decider.placement import Choice, choose
+from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
+from holdfast.failover_decider.verdicts import Verdict, chosen, current_report, nowhere, owner_of
+from holdfast.ownership import Phase
+from holdfast.wire import SignalSummary
+
+UNSERVED_FOR = 10.0
+"""Seconds that a data path is given to come back: some five starts of it."""
+
+
+def volume_unserved(state: State, view: GroupView, now: float) -> Verdict:
+    """The owner's copy cannot be used: the group runs where one can, if there is one."""
+    owner, report = owner_of(state, view), current_report(state, view, now)
+    if report is None or report.state != "active":
+        return None
+    signal = _signal(state, view.group, owner)
+    if signal is None or owner.clock - signal.since < UNSERVED_FOR:
+        return None
+    after = Trail(signal.incident, signal.event)
+    found = choose(state, view.group, now, [owner.boot] if owner.boot else [])
+    choice = Choice(found.target, [_why_not(owner, signal, one) for one in found.alternatives])
+    if choice.target is None:
+        return nowhere("volume_unserved", choice, after)
+    refusal = damping.too_often(state, view, now, after)
+    return refusal or chosen("volume_unserved", MoveKind.RELOCATE, Phase.STOPPING, choice, after)
+
+
+def _why_not(owner: NodeView, signal: SignalSummary, other: Alternative) -> Alternative:
+    """The group has not failed at its owner: its volume has."""
+    if other.choice != owner.node:
+        return other
+    return Alternative(choice=owner.node, rejected_because=signal.reason)
+
+
+def _signal(state: State, group: str, owner: NodeView) -> SignalSummary | None:
+    """What the owner's storage service says against a volume that it does not serve. One that is
+    served, and whose writes wait, is not meant: they would wait elsewhere, too."""
+    for resource in state.cluster.groups[group].resources.values():
+        if not isinstance(resource, VolumeResource) or resource.volume not in replicated(
+            state.cluster
+        ):
+            continue
+        copy = owner.copy(resource.volume)
+        if copy is None or (copy.role == "primary" and not copy.problem):
+            continue
+        for signal in owner.signals.get("storage_replication", ()):
+            about = (signal.entity, signal.probe, signal.state)
+            if about == (volume_entity(resource.volume), "volume", Health.FAILED):
+                return signal
+    return None
