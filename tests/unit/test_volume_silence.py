@@ -73,6 +73,11 @@ def test_an_async_member_that_is_away_is_told_of_while_it_follows() -> None:
     assert lacking(record, "beta", msgspec.structs.replace(away, phase="streaming")) == ""
 
 
+def test_a_member_that_is_lost_is_not_called_well_until_the_record_counts_it_no_more() -> None:
+    lost = msgspec.structs.replace(_member(0.0), connected=False, phase="away", asked="take_out")
+    assert "still counts on it" in lacking(RECORD, "beta", lost)
+
+
 @pytest.mark.parametrize("profile", list(PROFILES))
 def test_a_stall_that_moves_nothing_costs_no_copy(profile: str, tmp_path: Path) -> None:
     file = write_cluster_file(tmp_path, [])
