@@ -66,6 +66,20 @@ PER_500_SEEDS = {
     "decided: misplaced": 2,
     "a failure left alone in maintenance": 60,
     "killed by the dead man's switch": 60,
+    "volume promoted": 40,
+    "volume record stalled": 35,
+    "volume record overtaken": 10,
+    "write acknowledged": 1500,
+    "copy lost": 6,
+    "data path killed": 5,
+    "host dies with the only copy in sync": 4,
+    "members apart while the store stalls": 2,
+    "loss accepted": 3,
+    "loss accepted, of something": 1,
+    "told": 1000,
+    "event given again": 100,
+    "acknowledgement lost": 100,
+    "notifier: killed": 20,
 }
 """What must have happened at least so often, or a kind of trouble has been switched off unnoticed.
 About a quarter to a third of what was seen when this was written."""

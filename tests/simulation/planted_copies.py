@@ -9,7 +9,7 @@ from holdfast.bus_errors import BusTimeout
 from holdfast.errors import HoldfastError
 from holdfast.failover_decider import liveness
 from holdfast.storage_replication.engine import accepting, membership, primary
-from holdfast.storage_replication.replicated import asks, role, supervisor, tenancy, transitions
+from holdfast.storage_replication.replicated import role, supervisor, tenancy, transitions
 from holdfast.structs import replace
 from tests.simulation.planted import Bug
 from tests.simulation.simulator.storage import bucket
@@ -43,16 +43,6 @@ def member_dropped_without_the_record() -> Any:
             self.agreed(peer.name, False, peer.ticket)
 
     return patch.object(membership.Membership, "ask", ask)
-
-
-def refusal_of_the_record_counts_as_agreed() -> Any:
-    """The service says yes to its data path, whatever became of the record."""
-    real = asks.Asks._answer
-
-    async def answer(self: Any, ask: Any) -> Any:
-        return replace(await real(self, ask), agreed=True)
-
-    return patch.object(asks.Asks, "_answer", answer)
 
 
 def lease_gap_ignored() -> Any:
@@ -133,7 +123,6 @@ BUGS: list[Bug] = [
     promotion_ignores_the_in_sync_set,
     lost_answer_counts_as_agreed,
     member_dropped_without_the_record,
-    refusal_of_the_record_counts_as_agreed,
     lease_gap_ignored,
     lease_ignored,
     told_before_recorded,

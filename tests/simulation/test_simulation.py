@@ -15,11 +15,12 @@ from tests.simulation.simulator.world import World
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_seed_is_the_whole_history() -> None:
+@pytest.mark.parametrize("seed", [7, 23], ids=["told to people", "volumes"])
+def test_a_seed_is_the_whole_history(seed: int) -> None:
     """Other processes and other hash seeds: the same bytes."""
     program = (
         "from tests.simulation.simulator import run, timeline\n"
-        "tape = timeline.Tape(); run.run(7, tape); print(tape.text())"
+        f"tape = timeline.Tape(); run.run({seed}, tape); print(tape.text())"
     )
     texts = []
     for hash_seed in ("1", "2"):

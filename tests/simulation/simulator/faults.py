@@ -69,7 +69,7 @@ class Faults:
         if world.policies:
             kinds["maintenance"] = (6, self._maintain)
         self.later, self.kill = self._later, self._kill
-        self.cut, self.isolate = self._cut, self._isolate
+        self.cut, self.isolate, self.resume = self._cut, self._isolate, self._resume
         self._of_volumes = VolumeFaults(world, self) if world.volumes.configs else None
         if self._of_volumes is not None:
             kinds |= self._of_volumes.kinds()

@@ -26,13 +26,14 @@ class VolumeFaults:
 
     def kinds(self) -> Kinds:
         """To be drawn with the others."""
+        gaps = 8 if self._world.lease_only else 2
         return {
             "storage killed": (5, self._kill_storage),
             "data path killed": (4, self._kill_path),
             "copy lost": (3, self._lose_copy),
             "members apart, then a host dies": (6, self._apart),
             "all copies lose power": (2, self._all_off),
-            "lease gap without its storage service": (4, self._gap),
+            "lease gap of the only copy in sync": (gaps, self._gap),
             "loss accepted": (2, self._accept),
             "lost copy replaced": (3, self._replace),
         }
@@ -123,30 +124,48 @@ class VolumeFaults:
         self._faults.later(self._chance.uniform(2.0, 25.0), lambda: self._on(place))
 
     def _gap(self) -> None:
-        """The only copy in sync is cut off until its lease is over, and nobody there hears that the
-        volume is to be released; an operator accepts the loss, and another copy is promoted. Then
-        the first is back, with a lease."""
+        """The host with the only copy in sync stands still, or is cut off and its storage service
+        with it, until its lease is over; an operator accepts the loss, and another copy is
+        promoted. Then the first is back, soon has a lease again, and takes its time to stop."""
         volume, chance = self._volume(), self._chance
         leader = self._leader(volume)
         others = [name for name in self._hosts(volume) if name != leader.name]
         links = [(leader.name, other) for other in others]
         links += [(b, a) for a, b in links]
-        apart = chance.uniform(3.0, 6.0)
-        self._faults.cut(links, f"the copies of {volume} lose each other", leader, apart)
-        lasts = self._world.timing.ttl + chance.uniform(2.0, 12.0)
-
-        def isolate() -> None:
-            self._faults.isolate([leader.name], lasts)
-            self._faults.kill(self._volumes.service(leader.name), lasts - chance.uniform(0.0, 1.0))
-
+        apart = chance.uniform(3.5, 6.0)
+        lasts = self._world.timing.ttl * chance.uniform(1.5, 2.5) + 3.0
+        text = f"the copies of {volume} lose each other"
+        self._faults.cut(links, text, leader, apart + lasts + 3.0)
+        still = chance.random() < 0.7
+        vanish = self._stand_still if still else self._cut_off
         request = AcceptLoss(volume=volume, operator="sim", stated="what it lacks")
         other = chance.choice(others)
 
         def accept() -> None:
             self._volumes.ask(other, request)
 
-        self._faults.later(apart - 0.2, isolate)
-        self._faults.later(apart + self._world.timing.ttl * chance.uniform(0.5, 1.5), accept)
+        self._faults.later(apart, lambda: vanish(leader, lasts))
+        self._faults.later(apart + 0.8 * self._world.timing.ttl, accept)
+
+    def _cut_off(self, place: Place, seconds: float) -> None:
+        self._faults.isolate([place.name], seconds)
+        service = self._volumes.service(place.name)
+        if service is not None:
+            self._world.crash(service)
+            self._faults.kill(service, seconds - self._chance.uniform(0.0, 1.0))
+
+    def _stand_still(self, place: Place, seconds: float) -> None:
+        if not place.powered or place.paused:
+            return
+        self._world.note(place, "stands still", fault=True)
+        self._world.seen["the only copy in sync stands still past its lease"] += 1
+        place.paused = True
+        for service in place.services.values():
+            service.freeze()
+        moods, boot = self._world.machines[place.name].moods, place.number
+        moods.add("stop_hangs")
+        self._faults.later(seconds, lambda: self._faults.resume(place, boot))
+        self._faults.later(seconds + 4.0, lambda: moods.discard("stop_hangs"))
 
     def _all_off(self) -> None:
         volume = self._volume()

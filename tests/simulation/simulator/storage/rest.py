@@ -7,7 +7,7 @@ from holdfast.volumes import VolumeRecord
 if TYPE_CHECKING:
     from tests.simulation.simulator.world import World
 
-BLAMED = ("copy of volume", "storage service")
+BLAMED = ("its copy of volume", "it has no copy of volume", "its storage service")
 FRESH = 4.0
 """Seconds within which a client's write is acknowledged."""
 
@@ -32,7 +32,7 @@ def unserved(world: "World", group: str, owner: str) -> str:
 def untrue(world: "World", group: str, reason: str) -> str:
     """What is not true of a refusal that blames copies; empty: it is true, or blames none."""
     for host in _complete(world, group):
-        if any(f"{host}: its {what}" in reason for what in BLAMED):
+        if any(f"{host}: {what}" in reason for what in BLAMED):
             return f"refused for the copy on {host}, which has everything: {reason}"
     return ""
 
