@@ -1,6 +1,7 @@
 """Bugs to plant in what keeps replicated volumes, one at a time: of the services, not of the bytes,
 which the crash tester has."""
 
+import asyncio
 import contextlib
 from typing import Any
 from unittest.mock import patch
@@ -58,13 +59,16 @@ def lease_ignored() -> Any:
 
 
 def told_before_recorded() -> Any:
-    """The data path leads before the record says so, and goes on if that fails."""
+    """The data path leads before the record says so, which is written beside it."""
     real = role.Role._recorded
 
     async def recorded(self: Any, epoch: int, state: Any, trail: Any) -> Any:
-        with contextlib.suppress(HoldfastError):
-            return await real(self, epoch, state, trail)
+        async def write() -> None:
+            with contextlib.suppress(HoldfastError):
+                await real(self, epoch, state, trail)
+
         record = self._register.record(self._volume)
+        self.writing = asyncio.create_task(write())
         return replace(record, epoch=epoch, primary=self._place.node, loss=""), 0
 
     return patch.object(role.Role, "_recorded", recorded)
@@ -117,7 +121,18 @@ def copies_of_the_past_believed() -> Any:
     return patch.object(liveness, "on_pulse", on_pulse)
 
 
-FOUND_AT: dict[str, tuple[int, ...]] = {}
+FOUND_AT: dict[str, tuple[int, ...]] = {
+    "promotion_ignores_the_in_sync_set": (257,),
+    "lost_answer_counts_as_agreed": (896,),
+    "member_dropped_without_the_record": (68,),
+    "lease_gap_ignored": (1778,),
+    "lease_ignored": (14,),
+    "told_before_recorded": (5,),
+    "released_without_demoting": (257,),
+    "older_primary_accepted": (833,),
+    "lost_files_not_noticed": (86,),
+    "copies_of_the_past_believed": (5,),
+}
 """Seeds at which they were found when this was written."""
 BUGS: list[Bug] = [
     promotion_ignores_the_in_sync_set,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 EVERY = 0.5
 FIRST = 4.0
+NEAR = 4
+"""Places that are written to for a while; then others, after a pause. So extents become inactive,
+and a member that lost what it had there is not found out by a comparison."""
 
 
 class Client:
@@ -28,15 +31,25 @@ class Client:
         self.last = 0.0
         """When one was acknowledged, true time."""
         self._open: dict[int, tuple[DataPath, Primary]] = {}
+        self.restless = False
+        """Without pauses: at the end, it is to be seen that writes are acknowledged."""
+        self._first, self._until = 0, 0.0
         world.engine.at(FIRST, self._act)
 
     def _act(self) -> None:
-        chance = self._chance
+        chance, now = self._chance, self._world.engine.now
+        if now > self._until and not self.restless:
+            self._first = NEAR * chance.randrange(PLACES // NEAR)
+            self._until = now + chance.uniform(8.0, 16.0)
+        if now < self._until - 7.0 or self.restless:
+            self._write_everywhere(self._first + chance.randrange(NEAR))
         self._world.engine.after(EVERY * chance.uniform(0.2, 1.8), self._act)
+
+    def _write_everywhere(self, where: int) -> None:
         for host in self._volumes.configs[self.volume].members:
             path = self._volumes.path(host, self.volume)
             if path is not None and path.served is not None and not path.frozen:
-                self._write(path, chance.randrange(PLACES))
+                self._write(path, where)
 
     def _write(self, path: "DataPath", where: int) -> None:
         open_ = self._open.get(where)

@@ -217,6 +217,7 @@ class VolumeFaults:
     def look_after(self) -> None:
         """Once all faults are over: somebody replaces what is lost, and perhaps accepts a loss."""
         for volume in self._volumes.configs:
+            self._volumes.clients[volume].restless = True
             self.replace_lost(volume)
             if self.accepts:
                 self._accept_if_hopeless(volume)

@@ -27,6 +27,7 @@ MOMENT = 0.0001
 """Timers round up, as those of the hands."""
 THREAD = 0.002
 """Seconds for work in a thread."""
+DEFECTS = (AssertionError, AttributeError, Endless, LookupError, RuntimeError, TypeError)
 MAX_TURNS = 20_000
 """Callbacks in one moment; beyond, they beget each other."""
 
@@ -139,6 +140,7 @@ class VirtualLoop(_Loop):
     ) -> "asyncio.Task[Any]":
         """Kept to the end: a process that is killed runs no `finally`."""
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self._me, name=name)
+        task.add_done_callback(self._ended)
         self._tasks.append(task)
         if len(self._tasks) > 200:
             self._tasks = [one for one in self._tasks if not one.done()]
@@ -149,6 +151,12 @@ class VirtualLoop(_Loop):
         task = self.create_task(coro, name=name)
         task.add_done_callback(self._over)
         return task
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        """Whoever awaits it, or nobody: what must hold does, and defects come to light."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, DEFECTS):
+            self._broken = error
 
     def _over(self, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled() and task.exception() is not None:
