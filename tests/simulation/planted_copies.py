@@ -129,7 +129,7 @@ FOUND_AT: dict[str, tuple[int, ...]] = {
     "lease_ignored": (14,),
     "told_before_recorded": (5,),
     "released_without_demoting": (257,),
-    "older_primary_accepted": (752,),
+    "older_primary_accepted": (1085,),
     "lost_files_not_noticed": (86,),
     "copies_of_the_past_believed": (5,),
 }

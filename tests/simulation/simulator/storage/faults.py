@@ -135,7 +135,7 @@ class VolumeFaults:
         apart = chance.uniform(3.5, 6.0)
         lasts = self._world.timing.ttl * chance.uniform(1.5, 2.5) + 3.0
         text = f"the copies of {volume} lose each other"
-        self._faults.cut(links, text, leader, apart + lasts + chance.uniform(-2.0, 4.0))
+        self._faults.cut(links, text, leader, apart + lasts + chance.uniform(-1.0, 4.0))
         still = chance.random() < 0.7
         vanish = self._stand_still if still else self._cut_off
         request = AcceptLoss(volume=volume, operator="sim", stated="what it lacks")
@@ -143,6 +143,7 @@ class VolumeFaults:
 
         def accept() -> None:
             self._volumes.ask(other, request)
+            self._volumes.clients[volume].restless = True
 
         self._faults.later(apart, lambda: vanish(leader, lasts))
         self._faults.later(apart + 0.8 * self._world.timing.ttl, accept)
