@@ -69,7 +69,7 @@ PER_500_SEEDS = {
     "volume promoted": 40,
     "volume record stalled": 35,
     "volume record overtaken": 10,
-    "write acknowledged": 1500,
+    "write acknowledged": 700,
     "copy lost": 6,
     "data path killed": 5,
     "host dies with the only copy in sync": 4,
