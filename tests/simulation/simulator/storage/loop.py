@@ -6,7 +6,8 @@ process, whose clock it shows.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -56,33 +57,42 @@ class VirtualLoop(_Loop):
 
     def reach(self, act: Callable[..., object], *args: Any) -> None:
         """From outside of the process: now, or when it is thawed, or never."""
-        if asyncio._get_running_loop() is None:
-            self.process.run(self.enter, (act, *args))
-        else:
+        if isinstance(asyncio._get_running_loop(), VirtualLoop):  # in a turn of another process
             self.process.world.engine.after(0.0, self.process.run, self.enter, (act, *args))
+        else:
+            self.process.run(self.enter, (act, *args))
 
     def _turn(self) -> None:
         self._awaited = False
         if self._running:
             return
         self._running, turns = True, 0
-        asyncio._set_running_loop(self._me)
-        stand_in()
         try:
-            while self._ready and self.process.alive and self._broken is None:
-                turns += 1
-                if turns > MAX_TURNS:
-                    raise Endless(f"{MAX_TURNS} callbacks at one moment")
-                handle = self._ready.popleft()
-                if not handle.cancelled():
-                    handle._run()
+            with self._set():
+                while self._ready and self.process.alive and self._broken is None:
+                    turns += 1
+                    if turns > MAX_TURNS:
+                        raise Endless(f"{MAX_TURNS} callbacks at one moment")
+                    handle = self._ready.popleft()
+                    if not handle.cancelled():
+                        handle._run()
         finally:
-            stand_back()
-            asyncio._set_running_loop(None)
             self._running = False
         if self._broken is not None:
             broken, self._broken = self._broken, None
             raise broken
+
+    @contextmanager
+    def _set(self) -> Iterator[None]:
+        """As the running loop, in place of the test's, if that has one."""
+        outside = asyncio._get_running_loop()
+        asyncio._set_running_loop(self._me)
+        stand_in()
+        try:
+            yield
+        finally:
+            stand_back()
+            asyncio._set_running_loop(outside)
 
     # --- what asyncio asks for ------------------------------------------------------------
 
@@ -213,16 +223,11 @@ class VirtualLoop(_Loop):
     def bury(self) -> None:
         """The world is over: what still waits ends here, and touches nothing any more."""
         self.process.alive = False
-        asyncio._set_running_loop(self._me)
-        stand_in()
-        try:
+        with self._set():
             for _ in range(3):
                 for task in [one for one in self._tasks if not one.done()]:
                     task.cancel()
                 self._last_turns()
-        finally:
-            stand_back()
-            asyncio._set_running_loop(None)
         for task in self._tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
