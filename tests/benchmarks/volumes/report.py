@@ -110,6 +110,7 @@ def _resync(run: Measurement) -> Iterator[str]:
         )
     if (seen := run.latency) is not None:
         yield (
+            "The replica on a processor of its own, as on another host: "
             f"4 KiB writes at depth 1: p99 {seen.before:,.0f} µs with both members, "
             f"{seen.alone:,.0f} µs with one away, {seen.during:,.0f} µs during a resync of 1 GiB "
             f"({seen.writes:,} writes in {seen.seconds:.0f} s, in which "

@@ -1,9 +1,14 @@
-"""What a resync sends, and what it costs the clients: two members of a sparse volume of 1 TiB."""
+"""What a resync sends, and what it costs the clients: two members of a sparse volume of 1 TiB.
+
+For what it costs, the replica has a processor of its own, as it has on another host: what clients
+would wait for there is the benchmark's, not the volume's.
+"""
 
 import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,7 +80,11 @@ def measure(folder: Path) -> tuple[Sent, Latency]:
         volume = Equal(Path(scratch), size=SIZE, bounds=PATIENT)
         with running(volume):
             settled(volume)
-            return _sent(volume), _latency(volume)
+            sent, processors = _sent(volume), sorted(os.sched_getaffinity(0))
+            try:
+                return sent, _latency(volume, processors)
+            finally:
+                os.sched_setaffinity(0, processors)
 
 
 def _sent(volume: Volume) -> Sent:
@@ -91,8 +100,9 @@ def _sent(volume: Volume) -> Sent:
     return Sent(dirtied=DIRTY, told=done.bytes, out=out, back=back, seconds=seconds)
 
 
-def _latency(volume: Volume) -> Latency:
+def _latency(volume: Volume, processors: list[int]) -> Latency:
     primary, random = volume.primary, Random(2)
+    _apart(volume, processors)
     with volume.client() as client:
         before = _write(client, random, lambda began: time.monotonic() - began > USUAL)
     _dirty(volume, seed=2)
@@ -101,6 +111,7 @@ def _latency(volume: Volume) -> Latency:
     started = len(primary.happened(ResyncStarted))
     ended = len(primary.happened(ResyncDone))
     volume.nodes["b"].launch()
+    _apart(volume, processors)
     with volume.client() as client:
         _write(client, random, lambda _: len(primary.happened(ResyncStarted)) > started)
         began = time.monotonic()
@@ -120,6 +131,19 @@ def _latency(volume: Volume) -> Latency:
         seconds=seconds,
         share=share,
     )
+
+
+def _apart(volume: Volume, processors: list[int]) -> None:
+    """The last one for the replica, the others for the primary and its clients: us."""
+    *ours, last = processors
+    for task in _tasks(volume.nodes["b"].pid) if ours else ():
+        os.sched_setaffinity(task, {last})
+    for task in (*_tasks(volume.primary.pid), threading.get_native_id()) if ours else ():
+        os.sched_setaffinity(task, ours)
+
+
+def _tasks(pid: int) -> list[int]:
+    return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
 
 
 def _dirty(volume: Volume, seed: int) -> None:
