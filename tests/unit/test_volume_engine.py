@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from holdfast.storage_replication.control import Resize
 from holdfast.storage_replication.data_path import orders
@@ -21,6 +22,7 @@ from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
 from holdfast.storage_replication.replicated import transitions
 from tests.simulation.volumes.disks import SECTOR
+from tests.simulation.volumes.history import content
 from tests.simulation.volumes.reckoning import settle
 from tests.simulation.volumes.world import SIZE, World
 from tests.support.volume_world import quiet
@@ -386,3 +388,32 @@ def test_lag_is_what_the_member_has_not_applied() -> None:
     assert (lag.bytes, lag.seconds(15.0), lag.exceeded(15.0)) == (30, 3.0, False)
     lag.wrote(3, 70, 15.0)
     assert lag.exceeded(15.0)
+
+
+def test_a_flush_after_which_nothing_was_written_is_not_repeated() -> None:
+    """One that is done, or under way, makes durable all that the next one is to."""
+    world, leader = quiet()
+    leader.upkeep._settings = replace(world.settings, idle=60.0)  # none but those of clients
+    answered: list[int] = []
+
+    def wrote(label: int) -> None:
+        world.history.issue(label, label, 0, 0)
+        leader.write(0, content(label), False, answered.append)
+        world.loop.run(world.loop.now + 1.0)
+
+    def flushed(times: int) -> int:
+        before = leader.stream.flushing
+        for _ in range(times):
+            leader.flush(answered.append)
+        return leader.stream.flushing - before
+
+    wrote(1)
+    assert flushed(1) > 0
+    assert flushed(2) == 0, "it is under way"
+    assert answered == [0], "and is waited for"
+    world.loop.run(world.loop.now + 1.0)
+    assert answered == [0] * 4
+    assert flushed(1) == 0
+    assert answered == [0] * 5, "at once"
+    wrote(2)
+    assert flushed(1) > 0

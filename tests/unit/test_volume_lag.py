@@ -118,6 +118,8 @@ def test_the_record_does_not_count_on_one_that_is_being_resynced() -> None:
     volume = Followed()
     volume.cut()
     volume.write(1)
+    volume.run(0.2)
+    assert volume.lacking() > 0
     peer = volume.leader.members.peers["b"]
     volume.world.cuts.clear()
     seen = set()

@@ -74,7 +74,7 @@ class Follower:
 
     def pass_time(self) -> None:
         """Until the disk has done all it was told to."""
-        self.world.loop.run(self.world.loop.now + 0.2)
+        self.world.loop.run(self.world.loop.now + 1.0)
 
 
 def test_nothing_of_an_earlier_epoch_is_applied_once_a_later_one_is_stored() -> None:

@@ -225,9 +225,13 @@ class Primary:
             self._advance()
 
     def _flush(self, done: Done, began: float | None = None) -> None:
-        seq = self.stream.seq + 1
+        stream = self.stream
+        # With nothing written since the last one, that one makes durable what this one is to.
+        covered = stream.flushing > stream.written
+        seq = stream.flushing if covered else stream.seq + 1
         self.answers.flushes.append((seq, done, self.now() if began is None else began))
-        self.stream.barrier()
+        if not covered:
+            stream.barrier()
         self._advance()
 
     def _advance(self) -> None:
