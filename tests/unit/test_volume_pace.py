@@ -13,8 +13,18 @@ from holdfast.storage_replication.engine.backlog import Backlog
 from holdfast.storage_replication.engine.digests import digests
 from holdfast.storage_replication.engine.frames import Frame, Kind, encode
 from holdfast.storage_replication.engine.progress import Progress
-from holdfast.storage_replication.engine.rate import CEILING, FLOOR, Rate, Seen, adjust, learn
+from holdfast.storage_replication.engine.rate import (
+    CEILING,
+    FLOOR,
+    Rate,
+    Seen,
+    Usual,
+    adjust,
+    learn,
+    p99,
+)
 from holdfast.storage_replication.engine.resync import Resync
+from holdfast.storage_replication.engine.samples import MOST, Sample
 from tests.simulation.volumes.disks import Loop, Power, SimFile
 from tests.simulation.volumes.history import content
 from tests.simulation.volumes.machine import GEOMETRY
@@ -166,17 +176,18 @@ def test_a_resync_keeps_p99_within_twice_its_usual() -> None:
     seen = []
     for _ in range(200):
         latency = 0.001 * (1 + rate.speed / (100 << 20))
-        rate = adjust(rate, Seen([random.uniform(0.5, 1.0) * latency for _ in range(500)], []))
+        taken = [random.uniform(0.5, 1.0) * latency for _ in range(500)]
+        rate = adjust(rate, Seen(taken, []), rate.speed)
         seen.append(latency)
     usual = rate.plain.seconds
     assert usual is not None
     assert sum(latency > 2 * usual for latency in seen[20:]) < 10
     assert rate.speed > 20 << 20
     for _ in range(100):
-        rate = adjust(rate, Seen([], []))
+        rate = adjust(rate, Seen([], []), rate.speed)
     assert rate.speed == CEILING
     for _ in range(100):
-        rate = adjust(rate, Seen([1.0], []))
+        rate = adjust(rate, Seen([1.0], []), rate.speed)
     assert rate.speed == FLOOR
 
 
@@ -197,10 +208,35 @@ def test_what_is_durable_has_a_pace_of_its_own() -> None:
     """It takes ten times as long: among plain writes it would look like trouble, or hide it."""
     rate = learn(Rate(), Seen([0.001] * 100, [0.010] * 5), True)
     assert (rate.plain.seconds, rate.durable.seconds) == (0.001, 0.010)
-    assert adjust(rate, Seen([0.001] * 100, [0.010] * 5)).speed > rate.speed
-    assert adjust(rate, Seen([0.003] * 100, [0.010] * 5)).speed < rate.speed
-    assert adjust(rate, Seen([], [0.030])).speed < rate.speed
-    assert adjust(rate, Seen([], [0.018])).speed == rate.speed
+    done = rate.speed
+    assert adjust(rate, Seen([0.001] * 100, [0.010] * 5), done).speed > rate.speed
+    assert adjust(rate, Seen([0.003] * 100, [0.010] * 5), done).speed < rate.speed
+    assert adjust(rate, Seen([], [0.030]), done).speed < rate.speed
+    assert adjust(rate, Seen([], [0.018]), done).speed == rate.speed
+
+
+def test_a_speed_is_near_what_is_done() -> None:
+    """Else it would rise while something else is what limits a resync, and come down too late."""
+    rate, done = Rate(plain=Usual(0.001, of_all=True)), 20 << 20
+    for _ in range(60):
+        rate = adjust(rate, Seen([0.001], []), done)
+    assert done < rate.speed < 3 * done
+    for _ in range(2):
+        rate = adjust(rate, Seen([0.003], []), done)
+    assert rate.speed < done, "soon below it, when it hurts"
+
+
+def test_a_sample_is_of_all_of_its_time() -> None:
+    """Not of its beginning: trouble comes when comparisons do."""
+    sample = Sample()
+    for number in range(100_000):
+        sample.add(float(number))
+    assert sample.count == 100_000
+    assert MOST // 2 <= len(sample.kept) < MOST
+    assert p99(sample.kept) == pytest.approx(99_000, rel=0.01)
+    few = Sample()
+    few.add(0.5)
+    assert few.kept == [0.5]
 
 
 @pytest.mark.parametrize("kind", ["fua", "flush"])
@@ -230,13 +266,13 @@ def test_what_came_right_after_a_comparison_waited_for_it() -> None:
     _, leader = quiet()
     now = leader.now()
     upkeeper, members = leader.upkeep, leader.members
-    upkeeper._seen = Seen([], [])
+    upkeeper._plain = Sample()
     members.compared = now - 0.004, now
     upkeeper.latency(now + 0.001, now + 0.002, False)
     upkeeper.latency(now + 0.002, now + 0.003, False)
     members.compared = now - 0.004, now
     upkeeper.latency(now + 0.005, now + 0.006, False)
-    assert upkeeper._seen.plain == pytest.approx([0.005, 0.001, 0.001])
+    assert upkeeper._plain.kept == pytest.approx([0.005, 0.001, 0.001])
 
 
 def test_an_estimate_follows_the_speed_of_now() -> None:

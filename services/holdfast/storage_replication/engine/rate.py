@@ -9,6 +9,8 @@ _START = 32 << 20
 _SLOWER, _FASTER = 0.6, 1.25
 TOLERATED, _COMFORTABLE = 2.0, 1.5
 _LEARN = 0.2
+_AHEAD = 2.0
+"""A speed of so many times what was done limits nothing: higher, it would only come down later."""
 
 
 class Seen(NamedTuple):
@@ -68,8 +70,8 @@ def _learned(usual: Usual, now: float | None, of_all: bool) -> Usual:
     return replace(usual, seconds=usual.seconds + _LEARN * (now - usual.seconds))
 
 
-def adjust(rate: Rate, seen: Seen) -> Rate:
-    """After each second of a resync.
+def adjust(rate: Rate, seen: Seen, done: float) -> Rate:
+    """After each second of a resync, in which `done` bytes a second were compared.
 
     Keeps the p99 of each kind within twice its usual; never below FLOOR, so that a resync comes to
     its end.
@@ -80,7 +82,7 @@ def adjust(rate: Rate, seen: Seen) -> Rate:
     slower = max(_times(plain, rate.plain), _times(durable, rate.durable))
     if slower > TOLERATED:
         return replace(rate, speed=max(FLOOR, rate.speed * _SLOWER))
-    if slower < _COMFORTABLE:
+    if slower < _COMFORTABLE and rate.speed <= _AHEAD * done:
         return replace(rate, speed=min(CEILING, rate.speed * _FASTER))
     return rate
 

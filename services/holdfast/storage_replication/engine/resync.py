@@ -46,6 +46,8 @@ class Resync:
         self.progress = Progress(dirty.total() * geometry.chunk)
         self.sent = 0
         """Bytes of data, for which checksums differed."""
+        self.fresh = 0
+        """Bytes that were compared since the pace was looked at."""
         self.budget = 0.0
         """Bytes that may be compared before the next tick."""
 
@@ -140,6 +142,7 @@ class Resync:
             return None
         del self._open[offset]
         self._since_checkpoint += length
+        self.fresh += length
         self.progress.did(length)
         found = [
             (offset + at, data[at : at + size])

@@ -5,10 +5,10 @@ from holdfast.storage_replication.engine.membership import Membership
 from holdfast.storage_replication.engine.peer import FED, Peer, Phase
 from holdfast.storage_replication.engine.ports import Differences, MemberSilent, Ports, Settings
 from holdfast.storage_replication.engine.rate import TOLERATED, Rate, Seen, adjust, learn
+from holdfast.storage_replication.engine.samples import Sample
 from holdfast.storage_replication.engine.stream import Stream
 from holdfast.storage_replication.engine.verify import Verify
 
-_SAMPLES = 4096
 _BURST = 1.0
 """Seconds' worth of comparing that may pile up."""
 GENTLE_WINDOW = 8
@@ -30,7 +30,7 @@ class Upkeep:
         self._stream, self._members, self._ports = stream, members, ports
         self._settings = settings
         self.rate = Rate()
-        self._seen = Seen([], [])
+        self._plain, self._durable = Sample(), Sample()
         self._slow, self._gentle = 0, False
         self._started = self._ticked = self._adjusted = self._quiet_since = ports.now()
         self._written = 0
@@ -38,13 +38,14 @@ class Upkeep:
 
     def latency(self, began: float, ended: float, durable: bool) -> None:
         """A write, or what made something durable, took from then to then."""
-        samples = self._seen.durable if durable else self._seen.plain
-        if len(samples) < _SAMPLES:
-            took = ended - began + self._waited(began)
-            samples.append(took)
-            usual = self.rate.plain.seconds
-            if not durable and usual is not None and took > TOLERATED * usual:
-                self._slow += 1
+        took = ended - began + self._waited(began)
+        if durable:
+            self._durable.add(took)
+            return
+        self._plain.add(took)
+        usual = self.rate.plain.seconds
+        if usual is not None and took > TOLERATED * usual:
+            self._slow += 1
 
     def _waited(self, began: float) -> float:
         """What came right after a comparison waited for it, unread, perhaps from its beginning."""
@@ -137,28 +138,30 @@ class Upkeep:
 
     def _hurts(self) -> bool:
         """Whether more than one in a hundred writes is too slow: then a second is long."""
-        return self._slow > max(_ENOUGH, len(self._seen.plain)) // 100 and any(
+        return self._slow > max(_ENOUGH, self._plain.count) // 100 and any(
             peer.resync is not None for peer in self._members.peers.values()
         )
 
     def _adjust(self, now: float) -> None:
-        self._adjusted = now
+        passed, self._adjusted = now - self._adjusted, now
+        seen = Seen(self._plain.kept, self._durable.kept)
         peers = self._members.peers.values()
-        busy = [p for p in peers if p.resync is not None]
+        busy = [p.resync for p in peers if p.resync is not None]
         if busy:
-            self.rate = adjust(self.rate, self._seen)
+            done = max(resync.fresh for resync in busy) / passed
+            self.rate = adjust(self.rate, seen, done)
         else:
             of_all = all(p.phase is Phase.STREAMING for p in peers)
-            self.rate = learn(self.rate, self._seen, of_all)
+            self.rate = learn(self.rate, seen, of_all)
         window = self._settings.resync_window
         # Behind a flood of writes a few chunks at a time would take for ever.
-        self._gentle = bool(self._seen.plain or self._seen.durable) and not self._flooded
+        self._gentle = bool(seen.plain or seen.durable) and not self._flooded
         self._members.window = min(window, GENTLE_WINDOW) if self._gentle else window
         self._flooded, self._slow = False, 0
-        self._seen = Seen([], [])
-        for peer in busy:
-            if peer.resync is not None:
-                peer.resync.tick(now)
+        self._plain, self._durable = Sample(), Sample()
+        for resync in busy:
+            resync.fresh = 0
+            resync.tick(now)
 
     def _feed(self, peer: Peer, passed: float, now: float) -> None:
         allowance = self.rate.speed * min(passed, _BURST)
