@@ -90,7 +90,7 @@ def play_quarter(number: int) -> None:
     figures = Figures()
     for result in play_here(range(number, SEEDS, QUARTERS)):
         figures.add(result)
-    assert figures.found == [], "replay it: make simulate SEED=<the first number>"
+    assert figures.found == [], f"replay it (make simulate SEED=...): {figures.found}"
     assert figures.seeds == len(range(number, SEEDS, QUARTERS))
     assert figures.virtual > figures.seeds * TROUBLE
     share = figures.seeds / 500

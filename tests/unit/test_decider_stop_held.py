@@ -1,5 +1,7 @@
 """`holdfast stop` of what does not run: it stays down, and what may run still is stopped again."""
 
+from collections.abc import Callable
+
 import pytest
 
 from holdfast.events.ownership import DecisionRefused, LeaseRevoked
@@ -39,9 +41,8 @@ def unstopped() -> World:
 
 
 @pytest.mark.parametrize("waiting", [homeless, never_ran])
-def test_what_waits_for_a_node_stays_down_when_it_comes(waiting: object) -> None:
-    assert callable(waiting)
-    world: World = waiting()
+def test_what_waits_for_a_node_stays_down_when_it_comes(waiting: Callable[[], World]) -> None:
+    world = waiting()
     assert isinstance(world.ask("stop"), Begun)
     world.run(1.0)
     record = world.record()

@@ -33,6 +33,7 @@ class Device(Protocol):
 
         Returns how many it counts. `idle`: nothing runs that it has to end.
         """
+        ...
 
     def pet(self) -> None:
         """Begin to count anew."""
