@@ -49,6 +49,8 @@ PER_500_SEEDS = {
     "silent after a failed stop": 7,
     "a host stays off": 40,
     "a host stays without hands": 25,
+    "a plug of another outlet": 6,
+    "a stall from an order to a fence": 4,
     "decided: failed_at_owner": 40,
     "completed: failover": 40,
     "completed: relocate": 30,

@@ -1,6 +1,7 @@
 """Fence devices: they work, take their time, hang, fail, say `on` of what is off, or stay on.
 
-One that says `off` of what is on is no part of ordinary runs: no software survives it.
+One that says `off` of what is on is no part of ordinary runs, unless that is heard
+(`aftermath.py`): no software survives it.
 """
 
 from random import Random

@@ -19,6 +19,7 @@ from tests.simulation.simulator.notifying.scene import notified, tell
 from tests.simulation.simulator.seen import done
 from tests.simulation.simulator.storage.rest import unserved, untrue
 from tests.simulation.simulator.timeline import introduce
+from tests.simulation.simulator.unused import unused
 from tests.simulation.simulator.violation import Violation
 from tests.simulation.simulator.world import World
 
@@ -96,7 +97,7 @@ def _come_to_rest(world: World) -> float:
         if any(mark.kind == "maintenance" for mark in world.store.standing[0].marks):
             rested = None  # it must end by itself, and then everything must be well
             continue
-        if restless:
+        if restless or world.engine.now < world.rests_from:
             rested = None
             continue
         rested = world.engine.now if rested is None else rested
@@ -124,20 +125,24 @@ def _standing(world: World, group: str) -> tuple[str, str]:
                 missing = unserved(world, group, record.owner or "")
                 if not missing:
                     return "active", f"on {record.owner}"
-    if record.phase == Phase.HELD and record.reason and all(_failed(m, group) for m in where):
-        return "held", record.reason
+    running = ", ".join(m.place.name for m in where) or "nobody"
+    restless = missing or f"{record.phase} at {record.owner}, {running} runs it"
+    held = record.phase == Phase.HELD and record.reason
     for name in world.voters:
         decider = world.decider(name)
         if decider is not None and decider.state.leading:
             refusal = _refused_now(decider, group)
-            if refusal is not None:
+            idle = unused(world, decider.state, record, refusal.rule if refusal else "")
+            if idle and (refusal or held):
+                said = refusal.reason if refusal else record.reason
+                return "", f"{restless}, {idle} may, and stands unused: {said}"
+            if refusal is not None and not held:
                 if world.volumes.configs and (false := untrue(world, group, refusal.reason)):
                     return "", false
                 return "refused", f"{refusal.rule}: {refusal.reason}"
-    if missing:
-        return "", missing
-    running = ", ".join(m.place.name for m in where) or "nobody"
-    return "", f"{record.phase} at {record.owner}, {running} runs it"
+    if held and all(_failed(m, group) for m in where):
+        return "held", record.reason
+    return "", restless
 
 
 def _failed(machine: Machine, group: str) -> bool:

@@ -99,6 +99,10 @@ class World:
         self.volumes = Volumes(self)
         self.on_learnt: Callable[[Place], None] = lambda _: None
         """Told of every place whose blank voter has its memory."""
+        self.on_record: Callable[[OwnershipRecord], None] = lambda _: None
+        """Told of every ownership record that is stored."""
+        self.rests_from = 0.0
+        """Before, something is still to come."""
         self.off_for_good: set[str] = set()
         """Hosts that nobody switches on again."""
         self.without_hands: set[str] = set()
@@ -218,6 +222,7 @@ class World:
             return
         for machine in self.machines.values():
             machine.recorded(record)
+        self.on_record(record)
         if self.tape is not None:
             owner = f"{record.owner}, {record.boot}" if record.owner else "nobody"
             what = f"{record.group} is {record.phase} at epoch {record.epoch}"
