@@ -302,6 +302,23 @@ def test_a_device_that_has_failed_for_days_is_asked_on(two_owners: World, action
     assert looks(world, "alpha", since) >= 2
 
 
+def test_an_answer_that_is_heard_twice_ends_no_other_run(two_owners: World) -> None:
+    """The status said on, so `off` was ordered at once; then that status is told again."""
+    world = two_owners
+    assert isinstance(ask(world, "allow", "alpha"), Begun)
+    world.run(0.01)
+    leader = world.leader()
+    assert leader is not None
+    while not [f for f in world.emitted(FenceStarted) if (f.node, f.action) == ("alpha", "off")]:
+        world.run(0.01)
+    before = world.deciders[leader]
+    done = FenceDone("alpha", "boot-alpha-1", "status", "on", "fence_test", "on", 0.1)
+    drafts = len(world.drafts)
+    world.feed(leader, done)
+    assert world.deciders[leader] == before
+    assert len(world.drafts) == drafts
+
+
 def test_a_new_suspicion_is_looked_into_as_often_as_the_first() -> None:
     """Within the ttl, so that a host that lost its power is taken over in about two seconds."""
     world = World(cluster(groups=1))

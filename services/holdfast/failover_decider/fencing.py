@@ -70,6 +70,8 @@ def on_fence_done(turn: Turn, done: FenceDone) -> None:
     suspicion = view.suspicion
     if view.boot != done.boot or suspicion is None or suspicion.fencing is None:
         return
+    if suspicion.fencing.action != done.action:
+        return  # it was heard before, and what followed from it is under way
     finished = turn.emit(
         FenceFinished(
             node=done.node,
