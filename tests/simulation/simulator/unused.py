@@ -1,7 +1,7 @@
 """Whether a group that runs nowhere must run nowhere: judged by what is true of the nodes.
 
 A refusal with a reason is rest only if the reason is. So no node stands unused for ever that is
-whole and may run the group, and on which it did not fail.
+whole and may run the group, has everything of its volumes, and on which it did not fail.
 """
 
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from holdfast.events.ownership import MoveFailed
 from holdfast.failover_decider import constraints
 from holdfast.failover_decider.state import State
 from holdfast.ownership import OwnershipRecord, Phase
+from tests.simulation.simulator.storage.rest import complete
 
 if TYPE_CHECKING:
     from tests.simulation.simulator.world import World
@@ -28,7 +29,7 @@ def unused(world: "World", state: State, record: OwnershipRecord, rule: str) -> 
     if any(machine.of(group) for machine in world.machines.values()):
         return ""
     failed = _failed(world, group)
-    for node in world.file.groups[group].nodes:
+    for node in complete(world, group):
         if (
             node not in failed
             and _whole(world, node)

@@ -31,16 +31,15 @@ def unserved(world: "World", group: str, owner: str) -> str:
 
 def untrue(world: "World", group: str, reason: str) -> str:
     """What is not true of a refusal that blames copies; empty: it is true, or blames none."""
-    for host in _complete(world, group):
+    for host in complete(world, group):
         if any(f"{host}: {what}" in reason for what in BLAMED):
             return f"refused for the copy on {host}, which has everything: {reason}"
     return ""
 
 
-def _complete(world: "World", group: str) -> list[str]:
+def complete(world: "World", group: str) -> list[str]:
     """The hosts that could serve every volume of the group without a loss."""
-    volumes, bucket = world.volumes.of(group), world.volumes.bucket
-    records = [bucket.record(volume) for volume in volumes]
+    records = [world.volumes.bucket.record(volume) for volume in world.volumes.of(group)]
     return [
         host
         for host in world.file.groups[group].nodes
