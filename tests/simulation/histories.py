@@ -45,7 +45,7 @@ PER_500_SEEDS = {
     "decided: owner_silent_past_ttl": 50,
     "decided: owner_stopped_it": 100,
     "decided: owner_rebooted": 12,
-    "decided: reboot_unconfirmed": 4,
+    "decided: reboot_unconfirmed": 1,
     "silent after a failed stop": 7,
     "a host stays off": 40,
     "a host stays without hands": 25,
