@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.config import volume_check
 from holdfast.config.load import load
 from holdfast.config.problem import ConfigError
 from holdfast.config.volumes import ReplicatedVolume, size_in_bytes
@@ -107,3 +108,18 @@ def test_two_volumes_share_no_port_file_or_socket(tmp_path: Path) -> None:
         for node in ("alpha", "beta")
         for field in ("port", "path")
     }
+
+
+@pytest.mark.parametrize("name", ["sdb", "vda2", "nvme0n1", "md1", "xvdf", "dm-3"])
+def test_a_device_by_a_name_of_the_kernel_is_a_weakness(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "cluster.toml"
+    path.write_text(GOOD.replace("/srv/data.raw", f"/dev/{name}", 1))
+    (found,) = volume_check.weaknesses(load(path))
+    assert found.startswith(f"volumes.data.members.alpha.path: /dev/{name} may be another disk")
+
+
+@pytest.mark.parametrize("name", ["disk/by-id/wwn-0x5002", "mapper/vg-data", "vg/data", "md/data"])
+def test_a_name_that_stays_is_none(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "cluster.toml"
+    path.write_text(GOOD.replace("/srv/data.raw", f"/dev/{name}", 1))
+    assert not list(volume_check.weaknesses(load(path)))

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from holdfast.config import volume_check
 from holdfast.config.capacity import refused, weaknesses
 from holdfast.config.load import load
 from holdfast.config.problem import ConfigError, Problem
@@ -34,7 +35,7 @@ def check(file: Path, /, *, json: bool = False) -> int:
     devices = Checked()
     try:
         cluster = load(file, verify_files=True)
-        weak = weaknesses(cluster)
+        weak = [*weaknesses(cluster), *volume_check.weaknesses(cluster)]
     except ConfigError as error:
         problems = error.problems
     else:

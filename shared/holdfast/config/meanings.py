@@ -94,7 +94,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "longest stall that [the profile](tuning.md#profiles) bears",
     },
     "VolumeMember": {
-        "path": "a raw file, made if it is missing, or a block device",
+        "path": "a raw file, made if it is missing, or a device by its `/dev/disk/by-id` link",
         "port": "where this node's data path listens for the others",
         "network": "the network of that port",
         "socket": "where clients on this node find the volume (NBD); default "

@@ -1,10 +1,13 @@
 """What can be wrong with the volumes of a cluster file. Pure."""
 
+import re
 from collections.abc import Iterator
 
 from holdfast.config.model import ClusterFile, VolumeResource
 from holdfast.config.problem import Problem, did_you_mean
 from holdfast.config.volumes import ReplicatedVolume, VolumeMember
+
+_NUMBERED = re.compile(r"/dev/(sd|vd|xvd|nvme|dm-|md\d|loop|mmcblk)")
 
 
 def replicated(cluster: ClusterFile) -> dict[str, ReplicatedVolume]:
@@ -52,6 +55,16 @@ def problems(cluster: ClusterFile) -> Iterator[Problem]:
                 cure='remove it, or set `mode = "async"`',
             )
     yield from _groups(cluster)
+
+
+def weaknesses(cluster: ClusterFile) -> Iterator[str]:
+    """Devices by names that the kernel gives out anew at each start of the host."""
+    for key, path in paths(cluster):
+        if _NUMBERED.match(path):
+            yield (
+                f"{key}: {path} may be another disk after the next boot, and is refused then: "
+                "name it by a link in /dev/disk/by-id"
+            )
 
 
 def _ports_of_the_bus(cluster: ClusterFile) -> dict[tuple[str, object], str]:

@@ -48,6 +48,10 @@ class RawFile:
         self._can_peek = True
         self._read_up_to = 0
 
+    def fileno(self) -> int:
+        """Of what is open."""
+        return self._fd
+
     @property
     def flushes(self) -> int:
         """How often fdatasync was called."""

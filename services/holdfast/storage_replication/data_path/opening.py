@@ -1,20 +1,25 @@
 """A member's disk at the start of its data path: made if it is new, opened, confirmed."""
 
+import logging
 import os
 from pathlib import Path
 
 from holdfast.errors import HoldfastError
+from holdfast.storage_replication.blocks import identity
 from holdfast.storage_replication.blocks.errors import BackingError
 from holdfast.storage_replication.blocks.rawfile import RawFile
 from holdfast.storage_replication.blocks.smallfile import SmallFile
 from holdfast.storage_replication.data_path.arguments import MemberSettings
 from holdfast.storage_replication.data_path.waiting import ended
+from holdfast.storage_replication.disk import backing
 from holdfast.storage_replication.disk import superblock as superblocks
 from holdfast.storage_replication.disk.errors import DiskRefused
 from holdfast.storage_replication.disk.files import FolderStore
 from holdfast.storage_replication.disk.geometry import Geometry
 from holdfast.storage_replication.disk.member import MemberDisk, create, open_member
 from holdfast.storage_replication.files import sync_folder
+
+_log = logging.getLogger("holdfast.volume")
 
 
 def open_disk(path: Path, given: MemberSettings, boot: str) -> tuple[RawFile, MemberDisk]:
@@ -28,19 +33,31 @@ def open_disk(path: Path, given: MemberSettings, boot: str) -> tuple[RawFile, Me
             # Only then: later, a file that is missing means that its file system is.
             _make_file(path, given.size)
         file = RawFile(path)
-        if new:
-            create(
-                store,
-                file,
-                uuid=given.uuid,
-                member=given.member,
-                size=given.size,
-                geometry=Geometry(),
-            )
-        undo = given.undo_limit or file.size + file.size // 100 + (1 << 20)
-        disk = open_member(store, file, place=place, boot=boot, undo_limit=undo)
+        try:
+            return file, _open_member(store, file, given, boot, new=new)
+        except BaseException:
+            file.close()
+            raise
     except OSError as error:
         raise _unusable(place, error) from error
+
+
+def _open_member(
+    store: FolderStore, file: RawFile, given: MemberSettings, boot: str, *, new: bool
+) -> MemberDisk:
+    place = str(given.folder)
+    _tie(store, file, place, new)
+    if new:
+        create(
+            store,
+            file,
+            uuid=given.uuid,
+            member=given.member,
+            size=given.size,
+            geometry=Geometry(),
+        )
+    undo = given.undo_limit or file.size + file.size // 100 + (1 << 20)
+    disk = open_member(store, file, place=place, boot=boot, undo_limit=undo)
     own = disk.superblock
     if (own.uuid, own.member) != (given.uuid, given.member):
         raise DiskRefused(
@@ -48,13 +65,24 @@ def open_disk(path: Path, given: MemberSettings, boot: str) -> tuple[RawFile, Me
             place=place,
             cure="give each member a folder of its own; remove it if its volume is gone",
         )
-    return file, disk
+    return disk
 
 
 async def confirmed(disk: MemberDisk) -> None:
     """What was read is durable. Raises HoldfastError."""
     if error := await ended(disk.confirm):
         raise _unusable(disk.superblock.member, OSError(error, os.strerror(error)))
+
+
+def _tie(store: FolderStore, file: RawFile, place: str, new: bool) -> None:
+    """Before it is a member, or one that an older Holdfast made; later it must be the same."""
+    if new or not backing.tied(store):
+        identity.mark(file.fileno())
+        backing.tie(store, identity.identity(file.fileno()))
+    found = identity.identity(file.fileno())
+    backing.require(store, found, place=place, file=str(file.path))
+    if not found:
+        _log.warning("%s tells no serial number: if another has its name, nobody sees", file.path)
 
 
 def _make_file(path: Path, size: int) -> None:
