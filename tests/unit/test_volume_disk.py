@@ -17,7 +17,7 @@ from holdfast.storage_replication.disk.files import FolderStore
 from holdfast.storage_replication.disk.geometry import Geometry
 from holdfast.storage_replication.disk.member import create, open_member
 from holdfast.storage_replication.disk.undo import UndoLog
-from holdfast.storage_replication.engine.fallback import fall_back
+from holdfast.storage_replication.engine.fallback import GoingBack
 from tests.simulation.volumes.disks import Loop, Power, SimFile
 
 GEOMETRY = Geometry(extent=32 << 10, chunk=8 << 10, block=1 << 10)
@@ -322,7 +322,7 @@ def test_going_back_that_cannot_be_noted_is_a_failure_and_is_told(
     synced: list[Callable[[int], None]] = []
     with monkeypatch.context() as patched:
         patched.setattr(disk.file, "sync", synced.append)
-        fall_back(disk, ended.append)
+        GoingBack(disk, lambda _event: None, lambda _then: None).begin(ended.append)
         patched.setattr(store, "replace", full)
         synced.pop()(0)
     assert ended == [errno.ENOSPC]

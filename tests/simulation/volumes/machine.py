@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from holdfast.storage_replication.disk.geometry import Geometry
 from holdfast.storage_replication.disk.member import MemberDisk, create, open_member
 from holdfast.storage_replication.engine.changes import Growth
-from holdfast.storage_replication.engine.fallback import FallbackRefused, fall_back
+from holdfast.storage_replication.engine.fallback import FallbackRefused, GoingBack
 from holdfast.storage_replication.engine.frames import Frame
 from holdfast.storage_replication.engine.ports import Event, Ports, Settings
 from holdfast.storage_replication.engine.primary import Primary
@@ -180,7 +180,7 @@ class Machine:
 
         try:
             self.world.count("fallback")
-            fall_back(disk, done)
+            GoingBack(disk, self._event, lambda then: self.later(0.0, then)).begin(done)
         except FallbackRefused:
             self.world.count("fallback refused")
             self.follow()

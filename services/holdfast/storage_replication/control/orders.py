@@ -98,7 +98,8 @@ class Verify(Order, frozen=True, kw_only=True, tag="verify"):
 
 class FallBack(Order, frozen=True, kw_only=True, tag="fall_back"):
     """Undo an unfinished resync: back to the last consistent state. A replica only, on which the
-    record does not count. Done: durable."""
+    record does not count. Done: durable; or, with a `Done.warning`, it goes on, for hours
+    perhaps: `State.going_back` tells how far it is, `Happened(FellBack)` the end."""
 
     epoch: int
     """Of the member when the record was asked. At a later one it may have been taken in since."""

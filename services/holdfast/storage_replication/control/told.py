@@ -10,6 +10,7 @@ from holdfast.storage_replication.engine.ports import (
     Differences,
     DiskFailed,
     FallbackLost,
+    FellBack,
     Frozen,
     MemberJoined,
     MemberLost,
@@ -69,6 +70,7 @@ What = (
     | Deposed
     | DiskFailed
     | FallbackLost
+    | FellBack
     | Differences
 )
 
@@ -152,5 +154,7 @@ class State(Message, frozen=True, kw_only=True, tag="state"):
     """The data is between two states: not usable."""
     fallback: bool
     """While `resyncing`: it can go back to the last consistent state."""
+    going_back: Comparison | None = None
+    """It does so now."""
     failed: int = 0
     """The errno after which the disk is not used any more; 0: it is fine."""

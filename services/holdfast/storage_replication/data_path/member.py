@@ -21,6 +21,7 @@ from holdfast.storage_replication.data_path.opening import confirmed, open_disk
 from holdfast.storage_replication.data_path.orders import Orders
 from holdfast.storage_replication.data_path.state import state
 from holdfast.storage_replication.data_path.waiting import ended
+from holdfast.storage_replication.engine.ports import FallbackLost
 
 STATE_EVERY = 1.0
 DRAIN = 10.0
@@ -88,6 +89,8 @@ class Member:
         member = cls(settings, file, node)
         member.control = ControlSocket(member._receive, member._greet)
         said.append(member.control)
+        if disk.undo_rotted:
+            node.report(FallbackLost())
         member.port = await member.listener.listen(*given.listen, tls)
         await member.control.listen(given.folder / control.SOCKET)
         return member
@@ -102,6 +105,7 @@ class Member:
 
     async def end(self) -> int:
         """Demote, make all durable and remember that; the exit code."""
+        self._orders.end()
         warning = (await self._orders.carry_out(control.Demote(id=0, deadline=DRAIN))).warning
         if self._timer is not None:
             self._timer.cancel()

@@ -1,7 +1,9 @@
 """This member in whichever role it has, and how it changes roles."""
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Callable
 
 import msgspec
@@ -24,10 +26,10 @@ from holdfast.storage_replication.data_path.waiting import ended
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine import accepting
 from holdfast.storage_replication.engine.changes import Growth
-from holdfast.storage_replication.engine.fallback import fall_back
+from holdfast.storage_replication.engine.fallback import GoingBack, refused
 from holdfast.storage_replication.engine.frames import Frame, Kind, encode
 from holdfast.storage_replication.engine.messages import Refusal
-from holdfast.storage_replication.engine.ports import Deposed, Event, Ports, Settings
+from holdfast.storage_replication.engine.ports import Deposed, Event, FellBack, Ports, Settings
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, Promotion, promote
 from holdfast.storage_replication.engine.replica import Replica
@@ -61,6 +63,7 @@ class Node:
         """None: nobody may use the disk just now."""
         self.dialer: Dialer | None = None
         self.growth: Growth | None = None
+        self.going_back: GoingBack | None = None
         self.changing = asyncio.Lock()
         """Held while the role changes, by whoever changes it."""
         self.changed = True
@@ -83,6 +86,8 @@ class Node:
 
     def tick(self) -> None:
         """Every TICK seconds."""
+        if self.going_back is not None:
+            self.going_back.progress.tick(clock.monotonic())
         if isinstance(self.role, Primary):
             if self.dialer is not None:
                 self.dialer.tick()
@@ -94,7 +99,7 @@ class Node:
 
     def follow(self) -> None:
         """As a replica. The disk is nobody's."""
-        self.role = Replica(self.disk, self._report, self.enlarge)
+        self.role = Replica(self.disk, self.report, self.enlarge)
         self.changed = True
 
     def leave(self) -> None:
@@ -112,7 +117,7 @@ class Node:
         """As the primary. Raises PromotionRefused, CannotListen, OSError; then as a replica."""
         self.leave()
         self.settings = _settings(order.bounds)
-        ports = Ports(now=clock.monotonic, ask=self._ask, report=self._report)
+        ports = Ports(now=clock.monotonic, ask=self._ask, report=self.report)
         others = {n: Other(m.counts, m.asynchronous, m.before) for n, m in order.members.items()}
         promotion = Promotion(
             order.epoch, order.counted, order.kept_from, others, order.accept_loss
@@ -165,9 +170,16 @@ class Node:
         """To the last consistent state of an unfinished resync. Raises FallbackRefused, OSError."""
         self.leave()
         try:
-            if error := await ended(lambda done: fall_back(self.disk, done)):
-                raise OSError(error, "the disk failed")
+            soon = asyncio.get_running_loop().call_soon
+            self.going_back = GoingBack(self.disk, self.report, soon)
+            error = await ended(self.going_back.begin)
+            if error == errno.EBADMSG:
+                raise refused(self.disk)
+            if error:
+                raise OSError(error, os.strerror(error))
+            self.report(FellBack())
         finally:
+            self.going_back = None
             self.follow()
 
     # From the engine.
@@ -183,7 +195,8 @@ class Node:
             for peer in self.role.members.peers.values():
                 peer.ask_at = 0.0
 
-    def _report(self, event: Event) -> None:
+    def report(self, event: Event) -> None:
+        """To the service."""
         _log.info("%s", event)
         self.changed = True
         self._happened += 1
@@ -227,7 +240,7 @@ class Node:
             link.send(encode(Kind.REFUSED, self.disk.superblock.epoch, payload=told), told)
             return
         _log.warning("there is a primary at epoch %d: this one ends", frame.epoch)
-        self._report(Deposed(frame.epoch))
+        self.report(Deposed(frame.epoch))
         self.leave()
         self.follow()
 

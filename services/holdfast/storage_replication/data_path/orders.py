@@ -51,6 +51,7 @@ class Orders:
         self._tasks: set[asyncio.Task[None]] = set()
         self._repairing: set[str] = set()
         self._growing: asyncio.Future[int] | None = None
+        self._going_back: asyncio.Task[None] | None = None
         node.on_event = self._event
 
     def receive(self, service: Service, message: FromService) -> None:
@@ -84,6 +85,11 @@ class Orders:
             service.say(Done(id=order.id, warning=ended.warning, complete=ended.complete))
         self._node.changed = True
 
+    def end(self) -> None:
+        """What may take long is not waited for."""
+        if self._node.going_back is not None:
+            self._node.going_back.stop()
+
     async def carry_out(self, order: Order) -> Carried:
         """Raises HoldfastError, OSError."""
         match order:
@@ -98,16 +104,33 @@ class Orders:
             case Verify():
                 self._verify(order)
             case FallBack():
-                async with self._node.changing:
-                    if isinstance(self._node.role, Primary):
-                        raise self._not_now("it is the primary", "demote it first")
-                    if order.epoch != self._node.disk.superblock.epoch:
-                        raise self._not_now("a primary has found it meanwhile", "look again")
-                    await self._node.go_back()
+                return await self._fall_back(order)
         return Carried()
+
+    async def _fall_back(self, order: FallBack) -> Carried:
+        task = self._going_back
+        if task is None or task.done():
+            task = self._going_back = asyncio.create_task(self._go_back(order))
+            task.add_done_callback(_went_back)
+        await asyncio.wait({task}, timeout=DEADLINE)
+        if not task.done():
+            return Carried("it goes on")
+        await task
+        return Carried()
+
+    async def _go_back(self, order: FallBack) -> None:
+        node = self._node
+        async with node.changing:
+            if isinstance(node.role, Primary):
+                raise self._not_now("it is the primary", "demote it first")
+            if order.epoch != node.disk.superblock.epoch:
+                raise self._not_now("a primary has found it meanwhile", "look again")
+            await node.go_back()
 
     async def _promote(self, order: Promote) -> None:
         node = self._node
+        if node.going_back is not None:  # it would wait for hours, and then be carried out
+            raise self._not_now("it is going back to its last consistent state", "wait for that")
         async with node.changing:
             if node.disk.failed:
                 raise OSError(node.disk.failed, os.strerror(node.disk.failed))
@@ -119,6 +142,8 @@ class Orders:
 
     async def _demote(self, deadline: float) -> Carried:
         node = self._node
+        if node.going_back is not None:
+            return Carried()
         async with node.changing:
             primary = node.role
             if not isinstance(primary, Primary):
@@ -236,6 +261,15 @@ async def _in_time(future: asyncio.Future[int], problem: str) -> None:
         raise NotNow(problem, place="data path", cure="repeat the order later") from None
     if error:
         raise OSError(error, os.strerror(error))
+
+
+def _went_back(task: asyncio.Task[None]) -> None:
+    """Perhaps long after the order was answered."""
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, HoldfastError | OSError):
+        _log.error("the fallback has ended: %s", error)
+    elif error is not None:
+        raise error
 
 
 def _failed(order: int, error: HoldfastError) -> Failed:

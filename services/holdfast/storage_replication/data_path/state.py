@@ -6,6 +6,7 @@ from holdfast.storage_replication.control import Comparison, MemberState, State
 from holdfast.storage_replication.data_path.node import Node
 from holdfast.storage_replication.engine.peer import Peer, Phase
 from holdfast.storage_replication.engine.primary import Primary
+from holdfast.storage_replication.engine.progress import Progress
 from holdfast.storage_replication.engine.replica import Replica
 
 
@@ -31,6 +32,7 @@ def state(node: Node, volume: str, port: int) -> State:
         intact=own.intact,
         resyncing=own.resyncing,
         fallback=own.fallback,
+        going_back=None if node.going_back is None else _comparison(node.going_back.progress),
         failed=node.disk.failed,
     )
 
@@ -63,6 +65,10 @@ def _members(primary: Primary) -> dict[str, MemberState]:
     return {name: _member(primary, peer) for name, peer in primary.members.peers.items()}
 
 
+def _comparison(progress: Progress, sent: int = 0) -> Comparison:
+    return Comparison(done=progress.done, total=progress.total, sent=sent, eta=progress.eta)
+
+
 def _member(primary: Primary, peer: Peer) -> MemberState:
     resync, verify, lag = peer.resync, peer.verify, peer.lag
     chunk = primary.disk.geometry.chunk
@@ -80,19 +86,8 @@ def _member(primary: Primary, peer: Peer) -> MemberState:
         silent=primary.now() - peer.heard_at if peer.silent else 0.0,
         lag_bytes=lag.bytes if lag is not None else 0,
         lag_seconds=lag.seconds(primary.now()) if lag is not None else 0.0,
-        resync=None
-        if resync is None
-        else Comparison(
-            done=resync.progress.done,
-            total=resync.progress.total,
-            sent=resync.sent,
-            eta=resync.progress.eta,
-        ),
-        verify=None
-        if verify is None
-        else Comparison(
-            done=verify.progress.done, total=verify.progress.total, eta=verify.progress.eta
-        ),
+        resync=None if resync is None else _comparison(resync.progress, resync.sent),
+        verify=None if verify is None else _comparison(verify.progress),
         refusal=peer.refusal,
         asked="" if peer.asked is None else "take_in" if peer.asked else "take_out",
     )

@@ -35,6 +35,8 @@ class MemberDisk:
         bits.load()
         self.activity = ActivityLog(bits, 0, self.fail)
         self.undo: UndoLog | None = None
+        self.undo_rotted = False
+        """It was there when the disk was opened, and had lost something: it was given up."""
         self.failed = 0
         """The errno after which this disk is not used any more."""
         self.on_failure: Callable[[int], None] = lambda _error: None
@@ -96,6 +98,11 @@ class MemberDisk:
         file = self.store.open(undo_log.NAME, self._undo_limit)
         self.undo = UndoLog(file, self.superblock.resyncs, self.geometry)
         return self.undo
+
+    def lose_fallback(self) -> None:
+        """There is nothing whole to go back to, durably; the resync goes on. Raises OSError."""
+        self.change(fallback=False)
+        self.drop_undo()
 
     def drop_undo(self) -> None:
         """There is nothing to go back to any more."""
@@ -187,8 +194,9 @@ def open_member(
     disk = MemberDisk(store, file, found, undo_limit)
     if not found.resyncing:
         disk.drop_undo()
-    elif found.fallback:
-        disk.open_undo()
+    elif found.fallback and disk.open_undo().rotten:
+        disk.lose_fallback()
+        disk.undo_rotted = True
     return disk
 
 

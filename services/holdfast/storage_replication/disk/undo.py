@@ -8,9 +8,14 @@ from holdfast.storage_replication.disk.geometry import Geometry
 from holdfast.storage_replication.interfaces import BlockFile, Done
 
 NAME = "undo"
-_HEADER = struct.Struct("!4sIQII")  # magic, generation, chunk, length, checksum
+_HEADER = struct.Struct("!4sIQIQI")  # magic, generation, chunk, length, durable, checksum
 _SECTOR = 512
-_MAGIC = b"HFUN"
+_MAGIC = b"HFU2"
+_AHEAD = 2048
+"""Records; more than one `save` writes."""
+
+Record = tuple[int, bytes, int]
+"""Chunk, its old content, and how many records before it were durable when it was written."""
 
 
 class UndoLog:
@@ -18,20 +23,30 @@ class UndoLog:
 
     A chunk may be overwritten when the `save` of it is done. Only one `save` runs at a time: so a
     record that is whole, but behind a torn one, belongs to a save that was not done, and what it
-    holds was not overwritten. Reading ends at the first that is not whole.
+    holds was not overwritten. Reading ends at the first that is not whole. Torn, or rotten? Each
+    record says how many were durable before it: one of these that is not whole was lost. Of the
+    last save nothing says that; within one process `saved` does.
     """
 
     def __init__(self, file: BlockFile, generation: int, geometry: Geometry) -> None:
-        """Reads what is there. Raises OSError."""
+        """Reads what is there."""
         self._file = file
         self._generation = generation
         self._record = _SECTOR + geometry.chunk
         self._chunk = geometry.chunk
         self.saved: set[int] = set()
-        self._end = 0
-        for chunk, _ in self.entries():
-            self.saved.add(chunk)
-            self._end += self._record
+        self._durable = 0
+        """Records. What is read here is made so by `sync`, before anything is saved."""
+        self.rotten = False
+        """A record that was durable is not whole: what it held is lost, and it leads nowhere."""
+        try:
+            for chunk, _ in self.entries():
+                self.saved.add(chunk)
+                self._durable += 1
+            self.rotten = self._promised(self._durable) > self._durable
+        except OSError:
+            self.rotten = True
+        self._end = self._durable * self._record
 
     def sync(self, done: Done) -> None:
         """Durable when done: what was read when it was opened."""
@@ -49,11 +64,12 @@ class UndoLog:
         except OSError as error:
             done(error.errno or 5)
             return
-        self._end += len(records)
+        self._end = end = self._end + len(records)
 
         def synced(error: int) -> None:
             if not error:
                 self.saved.update(chunks)
+                self._durable = max(self._durable, end // self._record)
             done(error)
 
         self._file.sync(synced)
@@ -61,22 +77,31 @@ class UndoLog:
     def entries(self) -> Iterator[tuple[int, bytes]]:
         """Every chunk and its old content. Raises OSError."""
         for position in range(0, self._file.size - self._record + 1, self._record):
-            raw = bytes(self._file.pread(position, self._record))
-            entry = self._unpack(raw)
-            if entry is None:
+            record = self._read(position)
+            if record is None:
                 return
-            yield entry
+            yield record[:2]
+
+    def _promised(self, first: int) -> int:
+        """What those from the `first` on say was durable; none after a torn one says more."""
+        start = first * self._record
+        end = min(start + _AHEAD * self._record, self._file.size - self._record + 1)
+        records = (self._read(position) for position in range(start, end, self._record))
+        return max((record[2] for record in records if record is not None), default=0)
+
+    def _read(self, position: int) -> Record | None:
+        return self._unpack(bytes(self._file.pread(position, self._record)))
 
     def _pack(self, chunk: int, data: bytes) -> bytes:
-        bare = _HEADER.pack(_MAGIC, self._generation, chunk, len(data), 0)
-        checksum = zlib.crc32(data, zlib.crc32(bare))
-        head = _HEADER.pack(_MAGIC, self._generation, chunk, len(data), checksum)
+        fields = (_MAGIC, self._generation, chunk, len(data), self._durable)
+        checksum = zlib.crc32(data, zlib.crc32(_HEADER.pack(*fields, 0)))
+        head = _HEADER.pack(*fields, checksum)
         return head.ljust(_SECTOR, b"\0") + data.ljust(self._chunk, b"\0")
 
-    def _unpack(self, raw: bytes) -> tuple[int, bytes] | None:
-        magic, generation, chunk, length, checksum = _HEADER.unpack_from(raw)
+    def _unpack(self, raw: bytes) -> Record | None:
+        magic, generation, chunk, length, durable, checksum = _HEADER.unpack_from(raw)
         if (magic, generation) != (_MAGIC, self._generation) or length > self._chunk:
             return None
         data = raw[_SECTOR : _SECTOR + length]
-        bare = _HEADER.pack(magic, generation, chunk, length, 0)
-        return (chunk, data) if zlib.crc32(data, zlib.crc32(bare)) == checksum else None
+        bare = _HEADER.pack(magic, generation, chunk, length, durable, 0)
+        return (chunk, data, durable) if zlib.crc32(data, zlib.crc32(bare)) == checksum else None

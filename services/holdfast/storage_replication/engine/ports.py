@@ -103,6 +103,10 @@ class FallbackLost(Event, frozen=True):
     """The undo log is full or broken: no consistent copy here until the resync is done."""
 
 
+class FellBack(Event, frozen=True):
+    """This copy is what it was before its resync began, durably."""
+
+
 class Differences(Event, frozen=True):
     """Verify found them: (offset, length), the first MAX_RANGES."""
 

@@ -116,8 +116,7 @@ class Gate:
             self._open()
 
     def _lose_fallback(self) -> None:
-        self._disk.change(fallback=False)
-        self._disk.drop_undo()
+        self._disk.lose_fallback()
         self._report(FallbackLost())
 
     def _open(self) -> None:

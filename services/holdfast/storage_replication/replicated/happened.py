@@ -7,6 +7,7 @@ from holdfast.events.storage import (
     VolumeDeposed,
     VolumeDiskFailed,
     VolumeFallbackLost,
+    VolumeFellBack,
     VolumeFrozen,
     VolumeMemberJoined,
     VolumeMemberLost,
@@ -21,6 +22,7 @@ from holdfast.storage_replication.engine.ports import (
     Differences,
     DiskFailed,
     FallbackLost,
+    FellBack,
     Frozen,
     MemberJoined,
     MemberLost,
@@ -85,6 +87,8 @@ def _event(volume: str, node: str, happened: Happened) -> EventData | None:
             )
         case FallbackLost():
             return VolumeFallbackLost(volume=volume, node=node, epoch=epoch)
+        case FellBack():
+            return VolumeFellBack(volume=volume, node=node, epoch=epoch)
         case Differences(member, ranges, unreadable, complete):
             return VolumeVerified(
                 volume=volume,

@@ -66,6 +66,9 @@ def lacking(record: VolumeRecord, name: str, state: MemberState | None) -> str:
 def _unusable(record: VolumeRecord | None, node: str, state: State) -> str:
     if state.failed:
         return f"its disk failed (errno {state.failed})"
+    if state.going_back is not None:
+        done = 100 * state.going_back.done // max(1, state.going_back.total)
+        return f"going back to its last consistent state: {done} %"
     if state.resyncing and record is not None and node not in record.in_sync:
         return "its resync is not complete"
     return ""

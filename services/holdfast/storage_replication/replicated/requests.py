@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from holdfast import clock
 from holdfast.config.volumes import size_in_bytes
 from holdfast.errors import HoldfastError
-from holdfast.events.storage import VolumeCreated, VolumeFellBack
+from holdfast.events.storage import VolumeCreated
 from holdfast.ids import uuid7
 from holdfast.storage_replication.control import FallBack, Resize, State, Verify
 from holdfast.storage_replication.replicated import membership, transitions
@@ -27,6 +27,8 @@ from holdfast.wire.volumes import (
 
 WITHIN = 8.0
 """Seconds for one step."""
+FALL_BACK_WITHIN = 30.0
+"""Seconds: more than a data path takes to say that it goes on."""
 CREATE_WITHIN = 30.0
 """Seconds: a cluster that has just been started may still be making the bucket."""
 
@@ -44,7 +46,7 @@ async def carry_out(agent: Agent, request: VolumeRequest) -> VolumeAnswer:
         case VerifyVolume():
             name, work = "verify_volume", lambda _: _verify(agent, request)
         case FallBackVolume():
-            name, work = "fall_back_volume", lambda trail: _fall_back(agent, trail)
+            name, work = "fall_back_volume", lambda _: _fall_back(agent)
         case AcceptLoss():
             name, work = "accept_loss", lambda _: _accept_loss(agent, request)
     member = {"member": request.member} if isinstance(request, ChangeMember | VerifyVolume) else {}
@@ -143,7 +145,7 @@ async def _verify(agent: Agent, request: VerifyVolume) -> str:
     return "begun; `holdfast volume status` shows how far it is, `volume_verified` what was found"
 
 
-async def _fall_back(agent: Agent, trail: Trail) -> str:
+async def _fall_back(agent: Agent) -> str:
     client = agent.paths.client
     state = agent.paths.state
     if client is None or state is None:
@@ -166,9 +168,9 @@ async def _fall_back(agent: Agent, trail: Trail) -> str:
     await agent.register.change(
         agent.volume, lambda now: transitions.fall_back(now, agent.place.node), within=WITHIN
     )
-    await client.order(lambda n: FallBack(id=n, epoch=state.epoch), within=60.0)
-    data = VolumeFellBack(volume=agent.volume, node=agent.place.node, epoch=state.epoch)
-    agent.reports.say(agent.volume, data, trail)
+    done = await client.order(lambda n: FallBack(id=n, epoch=state.epoch), within=FALL_BACK_WITHIN)
+    if done.warning:
+        return "begun; `holdfast volume status` shows how far it is, `volume_fell_back` the end"
     return "the copy is as it was before its resync began"
 
 
