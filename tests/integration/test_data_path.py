@@ -15,7 +15,7 @@ import pytest
 
 from holdfast import nbd_protocol as protocol
 from holdfast.nbd_protocol import CLIENT_FLAGS, GREETING, Command, Option
-from holdfast.storage_replication.nbd.server import MAX_CONNECTIONS
+from holdfast.storage_replication.nbd.room import MAX_CONNECTIONS
 from tests.support.data_path import DEADLINE, DataPath, running
 from tests.support.nbd_client import Client, connect, exactly, go, option, reply, request
 
@@ -120,6 +120,31 @@ def test_a_client_too_many_is_closed_and_room_is_made_again(served: DataPath) ->
             client.sock.close()
     with Client(served.socket) as next_one:
         assert next_one.read(0, 1) == b"x"
+
+
+def test_strangers_who_say_nothing_keep_nobody_away(served: DataPath) -> None:
+    """Neither who is on the node, nor who comes over TCP after them and negotiates."""
+    there = ("127.0.0.1", served.port)
+    with contextlib.ExitStack() as open_ones:
+        early = open_ones.enter_context(Client(there))
+        for _ in range(MAX_CONNECTIONS + 8):
+            open_ones.enter_context(connect(there))
+        here = open_ones.enter_context(Client(served.socket))
+        assert here.write(0, b"here") == 0
+        late = open_ones.enter_context(Client(there))
+        assert late.read(0, 4) == b"here"
+        assert early.write(0, b"kept") == 0, "who is served stays"
+
+
+def test_a_crowd_on_one_listener_leaves_room_at_the_other(served: DataPath) -> None:
+    there = ("127.0.0.1", served.port)
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(MAX_CONNECTIONS):
+            open_ones.enter_context(Client(there))
+        with connect(there) as late, pytest.raises((EOFError, ConnectionError)):
+            exactly(late, GREETING.size)
+        here = open_ones.enter_context(Client(served.socket))
+        assert here.write(0, b"here") == 0
 
 
 def test_a_kill_and_a_restart_lose_nothing_and_only_one_serves(tmp_path: Path) -> None:

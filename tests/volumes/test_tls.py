@@ -18,6 +18,7 @@ from holdfast.nbd_protocol import (
     Option,
     OptionReply,
 )
+from holdfast.storage_replication.nbd.room import MAX_CONNECTIONS
 from tests.support.cluster_file import write_cluster_file
 from tests.support.data_path import DataPath, running
 from tests.support.nbd_client import (
@@ -132,6 +133,28 @@ def test_a_broken_handshake_harms_nobody(served: DataPath) -> None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with pytest.raises((ssl.SSLError, ConnectionError)):
             without_certificate(sock, context)
+
+
+def test_strangers_in_the_middle_of_a_handshake_keep_nobody_away(
+    served: DataPath, secrets: Path
+) -> None:
+    place, where = secrets / "ours" / "alpha", ("127.0.0.1", served.port)
+    context = ssl.create_default_context(cafile=str(place / "ca.pem"))
+    context.load_cert_chain(place / "client.pem", place / "client.key")
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(MAX_CONNECTIONS + 8):
+            sock = open_ones.enter_context(connect(where))
+            start_tls(sock)
+            sock.sendall(b"\x16\x03\x01")
+        assert open_ones.enter_context(Client(served.socket)).write(0, b"here") == 0
+        late = open_ones.enter_context(connect(where))
+        start_tls(late)
+        encrypted = context.wrap_socket(late, server_hostname="localhost")
+        encrypted.sendall(go())
+        assert option_replies(encrypted)[-1][0] == OptionReply.ACK
+        encrypted.sendall(request(Command.READ, 0, 4))
+        assert exactly(encrypted, 20)[-4:] == b"here"
+        encrypted.close()
 
 
 def test_what_follows_starttls_in_the_clear_is_never_obeyed(served: DataPath) -> None:

@@ -123,6 +123,11 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- called by the server ----------------------------------------------------------------
 
+    @property
+    def served(self) -> bool:
+        """Whether it has negotiated all, and so shown its certificate if it must."""
+        return self._session is not None
+
     def end(self) -> None:
         """Answer what is in flight, then close."""
         if self._session is None:

@@ -15,8 +15,8 @@ from holdfast.errors import HoldfastError
 from holdfast.storage_replication.interfaces import Volume
 from holdfast.storage_replication.nbd.connection import Connection
 from holdfast.storage_replication.nbd.options import Export
+from holdfast.storage_replication.nbd.room import Room
 
-MAX_CONNECTIONS = 64
 BACKLOG = 64
 
 _log = logging.getLogger("holdfast.nbd")
@@ -27,20 +27,18 @@ class CannotListen(HoldfastError):
 
 
 class Server:
-    """One volume for up to MAX_CONNECTIONS clients; one more is closed at once."""
+    """One volume, for as many clients as its listeners have room for."""
 
     def __init__(self, export: Export, volume: Volume) -> None:
         self._export, self._volume = export, volume
         self._listening: list[asyncio.Server] = []
-        self._connections: set[Connection] = set()
+        self._rooms: list[Room] = []
         self._none_left = asyncio.Event()
-        self._none_left.set()
-        self._ending = False
 
     @property
     def connections(self) -> int:
         """How many clients there are."""
-        return len(self._connections)
+        return sum(len(room) for room in self._rooms)
 
     async def listen_unix(self, path: Path) -> None:
         """Take clients at `path`, which only this user may use. Raises CannotListen.
@@ -48,18 +46,19 @@ class Server:
         A socket that nobody listens at is replaced.
         """
         sock = unix_socket(path)
+        room = self._room()
         loop = asyncio.get_running_loop()
         server = await loop.create_unix_server(
-            lambda: self._client(None), sock=sock, backlog=BACKLOG
+            lambda: self._client(room, None), sock=sock, backlog=BACKLOG
         )
         self._listening.append(server)
 
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Take clients at an address, with TLS if given; the port. Raises CannotListen."""
-        loop = asyncio.get_running_loop()
+        loop, room = asyncio.get_running_loop(), self._room()
         try:
             server = await loop.create_server(
-                lambda: self._client(tls), host, port, backlog=BACKLOG, reuse_address=True
+                lambda: self._client(room, tls), host, port, backlog=BACKLOG, reuse_address=True
             )
         except OSError as error:
             raise CannotListen(
@@ -73,47 +72,46 @@ class Server:
     async def close(self, deadline: float) -> None:
         """Take nobody new, answer what is in flight for up to `deadline` seconds, then close."""
         self._stop_listening()
-        for connection in list(self._connections):
-            connection.end()
+        for room in self._rooms:
+            for connection in room.connections:
+                connection.end()
+        self._none_left.clear()
+        self._emptied()
         try:
             async with asyncio.timeout(deadline):
                 await self._none_left.wait()
         except TimeoutError:
-            _log.warning("%d clients had to be cut off", len(self._connections))
+            _log.warning("%d clients had to be cut off", self.connections)
             self.abort()
 
     def abort(self) -> None:
         """Take nobody new, and cut off whoever is there, unanswered."""
         self._stop_listening()
-        for connection in list(self._connections):
-            connection.abort()
+        for room in self._rooms:
+            for connection in room.connections:
+                connection.abort()
 
     def resize(self, size: int) -> None:
         """Whoever connects from now on is told this size."""
         self._export = replace(self._export, size=size)
 
-    def opened(self, connection: Connection) -> bool:
-        """Called by a new connection: whether it may stay."""
-        if self._ending or len(self._connections) >= MAX_CONNECTIONS:
-            _log.warning("a client was refused: there are %d", len(self._connections))
-            return False
-        self._connections.add(connection)
-        self._none_left.clear()
-        return True
-
-    def closed(self, connection: Connection) -> None:
-        """Called by a connection that is gone."""
-        self._connections.discard(connection)
-        if not self._connections:
-            self._none_left.set()
-
     def _stop_listening(self) -> None:
-        self._ending = True
+        for room in self._rooms:
+            room.shut()
         for server in self._listening:
             server.close()
 
-    def _client(self, tls: ssl.SSLContext | None) -> Connection:
-        return Connection(self._export, self._volume, self, tls)
+    def _room(self) -> Room:
+        room = Room(self._emptied)
+        self._rooms.append(room)
+        return room
+
+    def _emptied(self) -> None:
+        if not self.connections:
+            self._none_left.set()
+
+    def _client(self, room: Room, tls: ssl.SSLContext | None) -> Connection:
+        return Connection(self._export, self._volume, room, tls)
 
 
 def unix_socket(path: Path) -> socket.socket:
