@@ -21,6 +21,7 @@ from holdfast.storage_replication.engine.frames import (
 from holdfast.storage_replication.engine.messages import Hello, Refusal, Welcome
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.replica import Replica
+from holdfast.storage_replication.engine.turns import Turns
 from tests.simulation.volumes.world import SIZE, World
 from tests.support.volume_world import quiet
 
@@ -83,7 +84,8 @@ def follower() -> tuple[World, Replica]:
             raise OSError(errno.ENOSPC, "no room")
         machine.data.resize(size)
 
-    return world, Replica(disk, lambda _event: None, enlarge)
+    turns = Turns(lambda then: world.loop.at(0.0, then))
+    return world, Replica(disk, lambda _event: None, enlarge, turns)
 
 
 @given(bodies)

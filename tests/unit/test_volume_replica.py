@@ -12,6 +12,7 @@ from holdfast.storage_replication.engine.messages import Hello
 from holdfast.storage_replication.engine.peer import Phase
 from holdfast.storage_replication.engine.ports import Event, FallbackLost, MemberLost
 from holdfast.storage_replication.engine.replica import Replica
+from holdfast.storage_replication.engine.turns import Turns
 from holdfast.storage_replication.interfaces import Done
 from tests.simulation.volumes.disks import SECTOR
 from tests.simulation.volumes.history import content
@@ -51,7 +52,8 @@ class Follower:
         self.disk = disk
         self.room = SIZE
         self.reports: list[Event] = []
-        self.replica = Replica(disk, self.reports.append, self._enlarge)
+        turns = Turns(lambda then: self.world.loop.at(0.0, then))
+        self.replica = Replica(disk, self.reports.append, self._enlarge, turns)
 
     def _enlarge(self, size: int) -> None:
         if size > self.room:
@@ -132,7 +134,9 @@ def test_a_member_without_room_to_grow_is_no_broken_one() -> None:
     b.replica.frame_received(wire, grow, memoryview(b""))
     assert (b.disk.failed, b.disk.superblock.size, b.reports) == (0, SIZE, [])
     b.room = 2 * SIZE
-    for _ in range(2):
+    for _ in range(10):  # each time it is asked again, until that much is zeroed
+        if wire.sent[-1].kind is Kind.RESIZED:
+            break
         b.replica.frame_received(wire, grow, memoryview(b""))
         b.pass_time()
     assert [frame.kind for frame in wire.sent] == [Kind.WELCOME, Kind.RESIZED]

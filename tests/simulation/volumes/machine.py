@@ -12,7 +12,8 @@ from holdfast.storage_replication.engine.ports import Event, Ports, Settings
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Promotion, promote
 from holdfast.storage_replication.engine.replica import Replica
-from tests.simulation.volumes.disks import Loop, Power, SimFile, SimStore
+from holdfast.storage_replication.engine.turns import Turns
+from tests.simulation.volumes.disks import SECTOR, Loop, Power, SimFile, SimStore
 from tests.simulation.volumes.wires import End
 
 if TYPE_CHECKING:
@@ -127,7 +128,11 @@ class Machine:
         """As a replica."""
         assert self.disk is not None
         self.growth = None
-        self.process = Replica(self.disk, self._event, self.enlarge)
+        self.process = Replica(self.disk, self._event, self.enlarge, self._turns())
+
+    def _turns(self) -> Turns:
+        """So small that many a zeroing takes several."""
+        return Turns(lambda then: self.later(0.0, then), 2 * SECTOR)
 
     def enlarge(self, size: int) -> None:
         """Of a device nobody knows what is there."""
@@ -143,6 +148,7 @@ class Machine:
             now=lambda: self.loop.now,
             ask=lambda member, counts, ticket: self.world.service.ask(self, member, counts, ticket),
             report=self._event,
+            turns=self._turns(),
         )
         primary = promote(self.disk, ports, settings, order)
         self.process = primary

@@ -33,6 +33,7 @@ from holdfast.storage_replication.engine.ports import Deposed, Event, FellBack, 
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, Promotion, promote
 from holdfast.storage_replication.engine.replica import Replica
+from holdfast.storage_replication.engine.turns import Turns
 
 TICK = 0.1
 """Seconds."""
@@ -71,6 +72,7 @@ class Node:
         self.on_event: Callable[[Event], None] = lambda _event: None
         self._happened = 0
         self.questions = Questions(say)
+        self._turns = Turns(asyncio.get_running_loop().call_soon)
         self.follow()
 
     @property
@@ -99,7 +101,7 @@ class Node:
 
     def follow(self) -> None:
         """As a replica. The disk is nobody's."""
-        self.role = Replica(self.disk, self.report, self.enlarge)
+        self.role = Replica(self.disk, self.report, self.enlarge, self._turns)
         self.changed = True
 
     def leave(self) -> None:
@@ -117,7 +119,7 @@ class Node:
         """As the primary. Raises PromotionRefused, CannotListen, OSError; then as a replica."""
         self.leave()
         self.settings = _settings(order.bounds)
-        ports = Ports(now=clock.monotonic, ask=self._ask, report=self.report)
+        ports = Ports(clock.monotonic, self._ask, self.report, self._turns)
         others = {n: Other(m.counts, m.asynchronous, m.before) for n, m in order.members.items()}
         promotion = Promotion(
             order.epoch, order.counted, order.kept_from, others, order.accept_loss

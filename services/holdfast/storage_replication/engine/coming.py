@@ -16,13 +16,15 @@ LEAST = 4096
 
 
 class Late(NamedTuple):
-    """A write or a zeroing that may have to wait; `apply` gives its sequence number."""
+    """A write or a zeroing that may have to wait. `apply` does a piece of it, from an offset on, of
+    a length, begun then: it gives its sequence number. `piece`: no more at once; 0: all."""
 
     offset: int
     length: int
     fua: bool
     done: Done
-    apply: Callable[[float], int]
+    apply: Callable[[int, int, float], int]
+    piece: int = 0
 
 
 class Entry(NamedTuple):

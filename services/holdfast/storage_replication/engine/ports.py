@@ -6,6 +6,8 @@ from typing import Protocol
 
 import msgspec
 
+from holdfast.storage_replication.engine.turns import Turns
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds. Times in seconds, sizes in bytes."""
@@ -136,3 +138,4 @@ class Ports:
     """Monotonic seconds (holdfast.clock.monotonic)."""
     ask: Ask
     report: Callable[[Event], None]
+    turns: Turns

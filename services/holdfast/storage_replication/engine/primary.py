@@ -87,19 +87,26 @@ class Primary:
             self._apply(offset, length, fua, done, now, seq)
             return
         copy = bytes(data)
-        apply = partial(self.stream.write, offset, copy)
+
+        def apply(_offset: int, _length: int, began: float) -> int:
+            return self.stream.write(offset, copy, began)
+
         self._later(Late(offset, length, fua, done, apply), kept=length)
 
     def zero(self, offset: int, length: int, punch: bool, fua: bool, done: Done) -> None:
         """As `Volume.zero`."""
         if self._refused(offset, length, done):
             return
+
+        def apply(offset: int, length: int, began: float) -> int:
+            return self.stream.zero(offset, length, punch, began)
+
         starts = range(offset, offset + length, MAX_LENGTH)
         part_done = all_done(len(starts), done)
         for start in starts:
             size = min(MAX_LENGTH, offset + length - start)
-            apply = partial(self.stream.zero, start, size, punch)
-            self._later(Late(start, size, fua, part_done, apply), kept=0)
+            late = Late(start, size, fua, part_done, apply, self._ports.turns.most)
+            self._later(late, kept=0)
 
     def flush(self, done: Done) -> None:
         """As `Volume.flush`."""
@@ -171,15 +178,22 @@ class Primary:
         )
 
     def _later(self, late: Late, kept: int) -> None:
-        """Apply it when it may be let in and its extents are active; perhaps now."""
+        """Apply it when it may be let in and its extents are active; perhaps now.
+
+        In pieces, each in its turn: what overlaps it waits for the last.
+        """
         number = self._coming.enter(late.offset, late.length, kept)
         if not number:
             late.done(errno.ENOBUFS)
             return
+        at, end, piece = late.offset, late.offset + late.length, late.piece or late.length
+        left = -(-late.length // piece)
+        piece_done = all_done(left, late.done)
 
         def refused(error: int) -> None:
             behind = self._coming.leave(number)
-            late.done(error)
+            for _ in range(left):
+                piece_done(error)
             for then in behind:
                 then()
 
@@ -189,21 +203,26 @@ class Primary:
                 refused(self._ended)
             elif self._coming.behind(number, enter):
                 return
-            elif self.stream.ready(late.offset, late.length):
+            elif self.stream.ready(at, min(piece, end - at)):
                 ready(began)
             else:
-                self.stream.activate(late.offset, late.length, partial(ready, began))
+                self.stream.activate(at, min(piece, end - at), partial(ready, began))
 
         def ready(began: float) -> None:
+            nonlocal at, left
+            offset, length = at, min(piece, end - at)
             if self._ended:
                 refused(self._ended)
             elif self._shut(self.now()):
                 # So many may have waited for their extents that the bounds are reached meanwhile.
                 self._held.add(enter, refused)
-            else:
-                behind = self._coming.leave(number)
-                seq = late.apply(began)
-                self._apply(late.offset, late.length, late.fua, late.done, began, seq)
+            elif not late.piece or self._ports.turns.spend(length, enter):
+                at, left = at + length, left - 1
+                behind = [] if left else self._coming.leave(number)
+                seq = late.apply(offset, length, began)
+                self._apply(offset, length, late.fua, piece_done, began, seq)
+                if left:
+                    enter()
                 for then in behind:
                     then()
 

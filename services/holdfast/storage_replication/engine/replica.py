@@ -17,6 +17,7 @@ from holdfast.storage_replication.engine.handshake import pack_active
 from holdfast.storage_replication.engine.messages import Hello, Refusal, Welcome
 from holdfast.storage_replication.engine.ports import DiskFailed, Event
 from holdfast.storage_replication.engine.preparing import Gate, prepared
+from holdfast.storage_replication.engine.turns import Turns
 from holdfast.storage_replication.interfaces import Link
 
 MAX_QUEUE = 256 << 20
@@ -33,13 +34,16 @@ class Replica:
         disk: MemberDisk,
         report: Callable[[Event], None],
         enlarge: Callable[[int], None],
+        turns: Turns,
     ) -> None:
         self.disk = disk
-        self._report, self._enlarge = report, enlarge
+        self._report, self._enlarge, self._turns = report, enlarge, turns
         self._link: Link | None = None
         self._begun = False
         self._queue: deque[tuple[Frame, bytes]] = deque()
         self._queued = 0
+        self._resting = False
+        """The next frame zeroes, and this turn of the loop has done enough of that."""
         self._gate = Gate(disk, report, self._opened)
         self._applied = self._told = 0
         self._greeting: Hello | None = None
@@ -71,13 +75,17 @@ class Replica:
         elif frame.kind is Kind.PING:
             # At once: a disk that is slow for a while is no reason to be taken for dead.
             self._send(Kind.PONG, frame.sequence)
-        elif self._gate.closed or not self._ready(frame):
+        elif self._must_queue(frame):
             self._queue.append((frame, bytes(payload)))
             self._queued += _FRAME + len(payload)
-            if not self._gate.closed:
+            if not self._resting:
                 self._run()
         else:
             self._take(frame, payload)
+
+    def _must_queue(self, frame: Frame) -> bool:
+        waits = self._gate.closed or self._resting or frame.kind is Kind.ZERO
+        return waits or not self._ready(frame)
 
     def link_down(self, link: Link) -> None:
         """It is gone; what it brought and was not applied is dropped: nobody was told otherwise."""
@@ -149,7 +157,7 @@ class Replica:
         self._gate.reset()
         self._queue.clear()
         self._queued = 0
-        self._begun = False
+        self._begun = self._resting = False
         self._greeting = None
         self._applied = self._told = 0
         link, self._link = self._link, None
@@ -175,12 +183,19 @@ class Replica:
         queue = self._queue
         while queue and not self._gate.closed and not self.disk.failed:
             frame, payload = queue[0]
-            if self._ready(frame):
-                queue.popleft()
-                self._queued -= _FRAME + len(payload)
-                self._take(frame, payload)
-            else:
+            if not self._ready(frame):
                 self._gate.prepare(queue)
+                continue
+            if frame.kind is Kind.ZERO and not self._turns.spend(frame.length, self._rested):
+                self._resting = True
+                return
+            queue.popleft()
+            self._queued -= _FRAME + len(payload)
+            self._take(frame, payload)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._opened()
 
     def _ready(self, frame: Frame) -> bool:
         changes = frame.kind is Kind.WRITE or frame.kind is Kind.ZERO
