@@ -22,7 +22,7 @@ from holdfast.nbd_protocol import (
 from holdfast.storage_replication.nbd import long_read, payload, session
 from holdfast.storage_replication.nbd.options import Export
 from holdfast.storage_replication.nbd.output import Piece
-from holdfast.storage_replication.nbd.requests import MAX_UNFRAGMENTED
+from holdfast.storage_replication.nbd.requests import MAX_UNFRAGMENTED, Rules
 from holdfast.storage_replication.nbd.session import MAX_BYTES, MAX_REQUESTS, Session
 from tests.support.memory_volume import MemoryVolume
 from tests.support.nbd_client import request
@@ -375,3 +375,18 @@ def test_nothing_is_written_for_a_client_that_is_gone(structured: bool) -> None:
     world.volume.answer()
     assert world.sent == b""
     assert not world.volume.waiting
+
+
+def test_a_read_that_is_too_long_is_told_so_by_the_error_of_its_kind() -> None:
+    """EOVERFLOW says "without DF it would do": nothing else may say that."""
+    export = Export(name="v1", size=1 << 30)
+    rules = Rules(export, structured=True, allocation=False)
+    for flags, length, expected in (
+        (0, protocol.MAX_PAYLOAD + 1, errno.EINVAL),
+        (FLAG_DF, protocol.MAX_PAYLOAD + 1, errno.EINVAL),
+        (FLAG_DF, protocol.MAX_PAYLOAD, errno.EOVERFLOW),
+    ):
+        refused = rules.refusal(Command.READ, flags, 0, length)
+        assert refused is not None
+        assert refused[0] == expected
+    assert rules.refusal(Command.READ, 0, 0, protocol.MAX_PAYLOAD) is None

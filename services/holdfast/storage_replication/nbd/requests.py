@@ -68,8 +68,9 @@ class Rules:
             return None if length else (errno.EINVAL, "the range is empty")
         if command == Command.WRITE and length > MAX_PAYLOAD:
             return errno.EINVAL, f"{length} bytes are more than {MAX_PAYLOAD}"
-        if command == Command.READ:
-            most = MAX_UNFRAGMENTED if flags & FLAG_DF else MAX_PAYLOAD
-            if length > most:
-                return errno.EOVERFLOW, f"{length} bytes are more than {most}"
+        if command == Command.READ and length > MAX_PAYLOAD:
+            return errno.EINVAL, f"{length} bytes are more than {MAX_PAYLOAD}"
+        if flags & FLAG_DF and length > MAX_UNFRAGMENTED:
+            # This error is for DF only: it tells the client to ask again without.
+            return errno.EOVERFLOW, f"{length} bytes are more than {MAX_UNFRAGMENTED}"
         return None
