@@ -33,6 +33,9 @@ class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
     instance: Annotated[str, Meta(max_length=36)] = ""
     """The id that the member's own files carry; empty until it first starts. A member whose files
     carry another one, or none, has lost what it knew, and must be added anew."""
+    overwrite: bool = False
+    """At its first start it may overwrite a file or device that holds something: an operator said
+    so."""
     in_step: Annotated[str, Meta(max_length=40)] = ""
     """Wall time (RFC 3339) up to which it had every write, of one that counts no more; empty: it
     counts, or never did, or nobody knows. For display only."""

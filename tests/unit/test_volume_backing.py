@@ -16,18 +16,18 @@ from tests.support.loop_device import loop_device
 SIZE = 4 << 20
 
 
-def start(folder: Path, file: Path | None = None) -> None:
+def start(folder: Path, file: Path | None = None, *, blank: bool = False) -> None:
     """As a data path begins, and then ends."""
     given = MemberSettings(
-        folder=folder / "own", member="b", uuid="u", size=SIZE, listen=("127.0.0.1", 0)
+        folder=folder / "own", member="b", uuid="u", size=SIZE, listen=("127.0.0.1", 0), blank=blank
     )
     open_disk(file or folder / "data.raw", given, "boot")[0].close()
 
 
-def refused(folder: Path, file: Path | None = None) -> str:
+def refused(folder: Path, file: Path | None = None, *, blank: bool = False) -> str:
     """Why it does not begin."""
     with pytest.raises(DiskRefused) as caught:
-        start(folder, file)
+        start(folder, file, blank=blank)
     return str(caught.value)
 
 
@@ -135,3 +135,42 @@ def test_devices_and_partitions_as_sysfs_tells_them(
         (tmp_path / name).write_text(told)
     assert identity.of_device(tmp_path) == known
     assert identity.of_device(partition) == (known and f"{known}, from sector 2048")
+
+
+@pytest.mark.parametrize("at", [0, 1024, 5 << 20, (256 << 20) - 1])
+async def test_a_new_copy_overwrites_nothing_unless_told_to(tmp_path: Path, at: int) -> None:
+    data = tmp_path / "data.raw"
+    with data.open("wb") as file:
+        file.truncate(256 << 20)
+        file.seek(at)
+        file.write(b"x")
+    assert "--overwrite" in refused(tmp_path, blank=True)
+    assert "holds data" in refused(tmp_path, blank=True), "and it stays so"
+    start(tmp_path)
+    start(tmp_path, blank=True)  # it is a copy by now
+
+
+@pytest.mark.parametrize("content", [None, 0, SIZE])
+async def test_what_is_blank_is_taken(tmp_path: Path, content: int | None) -> None:
+    """Missing, all holes, or all zeroes that were written."""
+    data = tmp_path / "data.raw"
+    if content is not None:
+        with data.open("wb") as file:
+            file.write(bytes(content))
+            file.truncate(SIZE)
+    start(tmp_path, blank=True)
+
+
+async def test_the_next_copy_here_takes_what_the_last_was_on_and_no_other(tmp_path: Path) -> None:
+    """`members remove`, then `add`: only what differs is copied."""
+    start(tmp_path)
+    data, own = tmp_path / "data.raw", tmp_path / "own"
+    with data.open("r+b") as file:
+        file.write(b"the volume's")
+    for name in ("superblock", "activity"):
+        (own / name).unlink()
+    kept = data.rename(tmp_path / "kept.raw")
+    data.write_bytes(b"precious".ljust(SIZE, b"!"))
+    assert "holds data" in refused(tmp_path, blank=True)
+    kept.rename(data)
+    start(tmp_path, blank=True)

@@ -58,12 +58,19 @@ async def show(volume: str | None = None, /, *, json: bool = False, which: Which
 
 
 async def create(
-    volume: str, /, *, content_of: str | None = None, timeout: float = 60.0, which: Which = HERE
+    volume: str,
+    /,
+    *,
+    content_of: str | None = None,
+    overwrite: bool = False,
+    timeout: float = 60.0,
+    which: Which = HERE,
 ) -> int:
     """Make a volume that the cluster file describes: files where they are missing, and its record.
 
-    One copy's content is the volume's; the others are made equal to it. Exit code 0: it is on
-    record, and that copy is ready; 1: refused or not ready in time.
+    One copy's content is the volume's; the others are made equal to it. One whose file or device
+    holds something already is not started; `holdfast volume status` says so. Exit code 0: it is on
+    record, and the copy with the content is ready; 1: refused or not ready in time.
 
     Parameters
     ----------
@@ -71,6 +78,8 @@ async def create(
         A name of `[volumes]`.
     content_of
         The node whose file or device has the content: default the first member.
+    overwrite
+        Start the others anyway: all that their files or devices hold is lost.
     timeout
         Seconds to wait until that copy is ready.
     """
@@ -84,7 +93,7 @@ async def create(
         )
     bus = await which.connect()
     try:
-        request = CreateVolume(volume=volume, operator=getpass.getuser())
+        request = CreateVolume(volume=volume, operator=getpass.getuser(), overwrite=overwrite)
         code = await _carry_out(bus, node, request)
         return code or await _ready(bus, volume, node, timeout)
     finally:
@@ -92,9 +101,18 @@ async def create(
 
 
 async def members(
-    action: Literal["add", "remove"], volume: str, node: str, /, *, which: Which = HERE
+    action: Literal["add", "remove"],
+    volume: str,
+    node: str,
+    /,
+    *,
+    overwrite: bool = False,
+    which: Which = HERE,
 ) -> int:
     """Add a copy on a node that the cluster file names, or remove one. Exit code 1: refused.
+
+    A copy is not started on a file or device that holds something, unless that was this volume's
+    copy there; `holdfast volume status` says so.
 
     Parameters
     ----------
@@ -104,11 +122,17 @@ async def members(
         The volume.
     node
         Where the copy is, or shall be.
+    overwrite
+        Start an added copy anyway: all that its file or device holds is lost.
     """
     bus = await which.connect()
     try:
         request = ChangeMember(
-            action=action, volume=volume, member=node, operator=getpass.getuser()
+            action=action,
+            volume=volume,
+            member=node,
+            operator=getpass.getuser(),
+            overwrite=overwrite,
         )
         return await _carry_out(bus, await _primary(bus, volume), request)
     finally:

@@ -112,12 +112,17 @@ class _VolumeRequest(Message, frozen=True, kw_only=True):
 class CreateVolume(_VolumeRequest, frozen=True, kw_only=True, tag="create_volume"):
     """Make the record, with the asked node's copy as the content; the others copy it."""
 
+    overwrite: bool = False
+    """Also over what their files or devices hold."""
+
 
 class ChangeMember(_VolumeRequest, frozen=True, kw_only=True, tag="change_member"):
     """Add a member that the cluster file names, or remove one. Asked of the primary's node."""
 
     action: Literal["add", "remove"]
     member: NodeName
+    overwrite: bool = False
+    """As in `CreateVolume`."""
 
 
 class ResizeVolume(_VolumeRequest, frozen=True, kw_only=True, tag="resize_volume"):

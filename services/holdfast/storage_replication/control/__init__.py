@@ -14,7 +14,7 @@ How the data path of a member is started, always with the same arguments; at the
 makes its superblock, and the file if that is missing, with `--uuid` and `--size`:
 `python -m holdfast.storage_replication.data_path --volume NAME --file PATH --folder DIR
 --member NODE --uuid UUID --size BYTES --listen HOST:PORT [--secrets DIR] [--unix PATH]
-[--tcp HOST:PORT]`. It is a replica until it is promoted; NBD is served by a primary only.
+[--tcp HOST:PORT] [--blank]`. It is a replica until it is promoted; NBD is served by a primary only.
 
 Times are seconds, sizes bytes, clocks holdfast.clock.monotonic.
 """

@@ -15,6 +15,9 @@ class MemberSettings(msgspec.Struct, frozen=True, kw_only=True):
     uuid: str
     size: int
     listen: tuple[str, int]
+    blank: bool = False
+    """At the first start: refuse a file or device that holds something, unless it is what the
+    member on this node was on before."""
     undo_limit: int = 0
     """Bytes; 0: enough for all of the volume."""
 
@@ -52,6 +55,7 @@ def parse(given: list[str] | None = None) -> Settings:
     replicated.add_argument("--uuid", help="the volume's")
     replicated.add_argument("--size", type=_size, help="the volume's, in bytes, at the first start")
     replicated.add_argument("--listen", type=_address, metavar="HOST:PORT", help="for members")
+    replicated.add_argument("--blank", action="store_true", help="at the first start: lose no data")
     replicated.add_argument("--undo-limit", type=int, default=0, metavar="BYTES")
     found = parser.parse_args(given)
     if found.unix is None and found.tcp is None:
@@ -85,6 +89,7 @@ def _member(parser: argparse.ArgumentParser, found: argparse.Namespace) -> Membe
         uuid=found.uuid,
         size=found.size,
         listen=found.listen,
+        blank=found.blank,
         undo_limit=found.undo_limit,
     )
 

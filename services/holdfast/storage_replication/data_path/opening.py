@@ -6,6 +6,7 @@ from pathlib import Path
 
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication.blocks import identity
+from holdfast.storage_replication.blocks.blank import is_blank
 from holdfast.storage_replication.blocks.errors import BackingError
 from holdfast.storage_replication.blocks.rawfile import RawFile
 from holdfast.storage_replication.blocks.smallfile import SmallFile
@@ -46,6 +47,8 @@ def _open_member(
     store: FolderStore, file: RawFile, given: MemberSettings, boot: str, *, new: bool
 ) -> MemberDisk:
     place = str(given.folder)
+    if new and given.blank:
+        _require_blank(store, file)
     _tie(store, file, place, new)
     if new:
         create(
@@ -72,6 +75,18 @@ async def confirmed(disk: MemberDisk) -> None:
     """What was read is durable. Raises HoldfastError."""
     if error := await ended(disk.confirm):
         raise _unusable(disk.superblock.member, OSError(error, os.strerror(error)))
+
+
+def _require_blank(store: FolderStore, file: RawFile) -> None:
+    """All of it will be overwritten. What a copy here was on before may be."""
+    before = backing.tied(store) and backing.same(store, identity.identity(file.fileno()))
+    if not before and not is_blank(file.fileno()):
+        raise DiskRefused(
+            "it holds data, which would be overwritten with another copy's",
+            place=str(file.path),
+            cure=f"{file.path} holds data, which this copy would overwrite: move it away, wipe it, "
+            "or `holdfast volume members remove`, then `add --overwrite`",
+        )
 
 
 def _tie(store: FolderStore, file: RawFile, place: str, new: bool) -> None:

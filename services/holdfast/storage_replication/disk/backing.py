@@ -21,13 +21,18 @@ def tied(store: Store) -> bool:
     return bool(store.read(NAME))
 
 
+def same(store: Store, found: str) -> bool:
+    """Whether it is on that. Raises OSError."""
+    return store.read(NAME) == found.encode()
+
+
 def require(store: Store, found: str, *, place: str, file: str) -> None:
     """Raises DiskRefused if it is on something else than `found`; OSError.
 
     `place`: its folder, and `file`: its path, for messages.
     """
-    known = (store.read(NAME) or b"").decode("utf-8", "replace")
-    if known != found:
+    if not same(store, found):
+        known = (store.read(NAME) or b"").decode("utf-8", "replace")
         raise DiskRefused(
             f"it is another one than this copy was on: {known or 'not known'} then, "
             f"{found or 'not known'} now",

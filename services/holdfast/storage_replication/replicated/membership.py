@@ -9,23 +9,34 @@ from holdfast.structs import replace
 from holdfast.volumes import MemberRecord, VolumeRecord
 
 
-def create(volume: str, uuid: str, size: int, members: list[str], source: str) -> VolumeRecord:
-    """The first record: `source` has the content, the others get it from there."""
+def create(
+    volume: str,
+    uuid: str,
+    size: int,
+    members: list[str],
+    source: str,
+    *,
+    overwrite: bool = False,
+) -> VolumeRecord:
+    """The first record: `source` has the content, the others get it from there, over what their
+    files hold only with `overwrite`."""
     return VolumeRecord(
         volume=volume,
         uuid=uuid,
         size=size,
         in_sync=[source],
-        members={name: MemberRecord() for name in members},
+        members={name: MemberRecord(overwrite=overwrite) for name in members},
     )
 
 
-def add_member(record: VolumeRecord, node: str, epoch: int, member: str) -> VolumeRecord:
-    """A new copy, empty so far. Raises ChangeRefused."""
+def add_member(
+    record: VolumeRecord, node: str, epoch: int, member: str, *, overwrite: bool = False
+) -> VolumeRecord:
+    """A new copy, empty so far; `overwrite` as in `create`. Raises ChangeRefused."""
     require_primary(record, node, epoch)
     if member in record.members:
         return record
-    return replace(record, members={**record.members, member: MemberRecord()})
+    return replace(record, members={**record.members, member: MemberRecord(overwrite=overwrite)})
 
 
 def remove_member(record: VolumeRecord, node: str, epoch: int, member: str) -> VolumeRecord:

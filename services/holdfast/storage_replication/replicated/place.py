@@ -11,7 +11,7 @@ from holdfast.config.volumes import ReplicatedVolume, size_in_bytes
 from holdfast.ids import uuid7
 from holdfast.storage_replication import control
 from holdfast.storage_replication.blocks.smallfile import SmallFile
-from holdfast.storage_replication.disk import superblock
+from holdfast.storage_replication.disk import backing, superblock
 from holdfast.storage_replication.disk.files import FolderStore
 from holdfast.storage_replication.files import replace_durably
 from holdfast.timing import PROFILES
@@ -93,6 +93,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         found += ["--listen", _joined(host, port), "--unix", str(self.socket)]
         if own.nbd_port is not None:
             found += ["--tcp", _joined(host, own.nbd_port)]
+        if not (record.members[self.node].overwrite or record.counts(self.node)):
+            found.append("--blank")
         if (self.secrets / "ca.pem").exists():
             found += ["--secrets", str(self.secrets)]
         return found
@@ -129,9 +131,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return new
 
     def forget(self) -> None:
-        """Remove the member's own files, not its data. Raises OSError."""
+        """Remove the member's own files, not its data. Raises OSError.
+
+        What it was on stays known: the next member may overwrite that without being told to.
+        """
         for name in os.listdir(self.folder) if self.folder.exists() else ():
-            if name not in (LOG, control.SOCKET):
+            if name not in (LOG, control.SOCKET, backing.NAME):
                 (self.folder / name).unlink(missing_ok=True)
 
 

@@ -38,7 +38,7 @@ async def carry_out(agent: Agent, request: VolumeRequest) -> VolumeAnswer:
     work: Callable[[Trail], Awaitable[str]]
     match request:
         case CreateVolume():
-            name, work = "create_volume", lambda trail: _create(agent, trail)
+            name, work = "create_volume", lambda trail: _create(agent, request, trail)
         case ChangeMember():
             name, work = f"{request.action}_member", lambda trail: _member(agent, request, trail)
         case ResizeVolume():
@@ -60,7 +60,7 @@ async def carry_out(agent: Agent, request: VolumeRequest) -> VolumeAnswer:
     return VolumeAnswer(ok=True, text=text[:1000], incident=trail.incident)
 
 
-async def _create(agent: Agent, trail: Trail) -> str:
+async def _create(agent: Agent, request: CreateVolume, trail: Trail) -> str:
     place = agent.place
     if problem := place.of_another_record(""):
         raise ChangeRefused(
@@ -75,6 +75,7 @@ async def _create(agent: Agent, trail: Trail) -> str:
         size_in_bytes(place.config.size),
         list(place.config.members),
         place.node,
+        overwrite=request.overwrite,
     )
     await agent.register.create(record, within=CREATE_WITHIN)
     data = VolumeCreated(
@@ -102,7 +103,9 @@ async def _member(agent: Agent, request: ChangeMember, trail: Trail) -> str:
         await agent.roster.settled(within=WITHIN)  # of an earlier membership nothing is left
         changed = await agent.register.change(
             agent.volume,
-            lambda now: membership.add_member(now, node, state.epoch, member),
+            lambda now: membership.add_member(
+                now, node, state.epoch, member, overwrite=request.overwrite
+            ),
             within=WITHIN,
         )
         agent.reports.set_changed(changed, agent.place.node, "added", member, trail)
