@@ -1,7 +1,10 @@
 """Takes connections of other members' data paths."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -44,10 +47,16 @@ class Arrival(asyncio.Protocol):
         self._listener, self._tls = listener, tls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Nothing is read in the clear."""
+        """Nothing is read in the clear: TLS gets the socket before this transport reads of it.
+
+        `start_tls` would be too late: uvloop reads as soon as this returns, and what the other side
+        sends at once, the first of its handshake, would be lost.
+        """
         made = cast("asyncio.Transport", transport)  # uvloop's has no such base
-        made.pause_reading()
-        self._listener.arrived(made, self._tls)
+        own = socket.socket(fileno=os.dup(made.get_extra_info("socket").fileno()))
+        own.setblocking(False)
+        made.abort()
+        self._listener.arrived(own, self._tls)
 
 
 class Listener:
@@ -60,7 +69,7 @@ class Listener:
     def __init__(self, node: Followed) -> None:
         self._node = node
         self._guests: dict[LinkConnection, Guest] = {}
-        self._arriving: dict[asyncio.Task[None], asyncio.Transport] = {}
+        self._arriving: dict[asyncio.Task[None], socket.socket] = {}
         self._server: asyncio.Server
 
     async def listen(self, host: str, port: int, tls: LinkTls | None) -> int:
@@ -84,37 +93,29 @@ class Listener:
     def close(self) -> None:
         """Take nobody new, and part with everybody."""
         self._server.close()
-        for transport in self._arriving.values():
-            transport.abort()
+        for arriving in self._arriving.values():
+            _give_up(arriving)
         for link in list(self._guests):
             link.close()
 
-    def arrived(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
+    def arrived(self, sock: socket.socket, tls: ssl.SSLContext) -> None:
         """It has to show who it is."""
         if len(self._arriving) >= MAX_LINKS:
             _log.warning("of %d handshakes the oldest is given up", len(self._arriving))
             task, oldest = next(iter(self._arriving.items()))
             del self._arriving[task]
-            oldest.abort()
-        task = asyncio.get_running_loop().create_task(self._start_tls(transport, tls))
-        self._arriving[task] = transport
+            _give_up(oldest)
+        task = asyncio.get_running_loop().create_task(self._start_tls(sock, tls))
+        self._arriving[task] = sock
         task.add_done_callback(lambda done: self._arriving.pop(done, None))
 
-    async def _start_tls(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
-        if transport.is_closing():  # given up before its turn came
-            return
-        link = LinkConnection(self)
+    async def _start_tls(self, sock: socket.socket, tls: ssl.SSLContext) -> None:
         try:
-            upgraded = await asyncio.get_running_loop().start_tls(
-                transport, link, tls, server_side=True, ssl_handshake_timeout=HANDSHAKE
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: LinkConnection(self), sock, ssl=tls, ssl_handshake_timeout=HANDSHAKE
             )
         except (OSError, TimeoutError) as error:
             _log.info("TLS with who may be a member failed: %s", error)
-            transport.abort()
-            return
-        # Without a socket it was given up meanwhile.
-        if upgraded is not None and upgraded.get_extra_info("socket") is not None:
-            link.connection_made(upgraded)
 
     def up(self, link: LinkConnection) -> None:
         """Part with it, or with another one, if it is one too many."""
@@ -160,3 +161,9 @@ class Listener:
         guest = self._guests.pop(link, None)
         if guest is not None and guest.deadline is not None:
             guest.deadline.cancel()
+
+
+def _give_up(arriving: socket.socket) -> None:
+    """Its handshake fails at once."""
+    with contextlib.suppress(OSError):
+        arriving.shutdown(socket.SHUT_RDWR)
