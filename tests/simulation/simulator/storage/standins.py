@@ -50,10 +50,10 @@ class Child:
     """A data path that a supervisor started: `replicated.process.Process`."""
 
     def __init__(self, command: list[str], _log: Path) -> None:
-        given = dict(zip(command[3::2], command[4::2], strict=True))
+        volume, uuid = (command[command.index(f) + 1] for f in ("--volume", "--uuid"))
         process = _process()
         volumes = process.world.volumes
-        self._path = volumes.start_path(process.place, given["--volume"], given["--uuid"])
+        self._path = volumes.start_path(process.place, volume, uuid)
         self.ended = self
 
     def is_set(self) -> bool:
