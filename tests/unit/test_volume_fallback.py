@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from holdfast.errors import HoldfastError
-from holdfast.storage_replication.control import FallBack, Promote
+from holdfast.events import Draft
+from holdfast.events.storage import VolumeFellBack
+from holdfast.storage_replication.control import FallBack, Happened, Promote
 from holdfast.storage_replication.data_path import orders
 from holdfast.storage_replication.data_path.arguments import MemberSettings
 from holdfast.storage_replication.data_path.door import Door
@@ -21,6 +23,8 @@ from holdfast.storage_replication.data_path.waiting import ended
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine.fallback import BATCH, FallbackRefused, GoingBack
 from holdfast.storage_replication.engine.ports import FallbackLost, FellBack
+from holdfast.storage_replication.replicated.happened import tell
+from holdfast.storage_replication.replicated.reports import Reports
 from tests.support.waiting import until
 
 CHUNK = 64 << 10
@@ -169,3 +173,15 @@ async def test_a_refusal_names_its_cure(tmp_path: Path) -> None:
     at_work = Orders(node_of(tmp_path, disk, []))
     with pytest.raises(HoldfastError, match="restore the volume from a backup"):
         await at_work.carry_out(FallBack(id=1, epoch=0))
+
+
+def test_what_was_undone_has_the_request_as_its_cause_however_long_it_took() -> None:
+    """It is an action, and `holdfast audit verify` wants to know whose."""
+    said: list[Draft] = []
+    reports = Reports("b", said.append, lambda: None)
+    trail = reports.asked("v", "ana", "fall_back_volume")
+    reports.going_back["v"] = trail
+    tell(reports, "v", "b", Happened(number=1, time="", epoch=3, what=FellBack()))
+    asked, fell_back = said
+    assert isinstance(fell_back.data, VolumeFellBack)
+    assert (fell_back.cause, fell_back.incident) == (asked.id, asked.id)

@@ -110,3 +110,28 @@ async def test_who_is_not_in_the_cluster_file_is_taken_out_by_a_promotion() -> N
     assert bucket.record.in_sync == ["alpha"]
     (told,) = paths.told
     assert told.members["gamma"].counts is False
+
+
+async def test_only_a_new_copy_without_an_operators_word_must_be_on_what_is_blank() -> None:
+    places = {
+        name: Place(
+            volume="v", node=name, folder=Path("/none"), secrets=Path("/none"),
+            config=ReplicatedVolume(
+                size="1MiB",
+                members={n: VolumeMember(path="/v", port=1) for n in ("alpha", "beta")},
+            ),
+            hosts=dict.fromkeys(("alpha", "beta"), ("127.0.0.1", 1)),
+            member_timeout=1.0, frozen_after=1.0,
+        )
+        for name in ("alpha", "beta")
+    }  # fmt: skip
+    for overwrite in (False, True):
+        made = membership.create(
+            "v", "uuid", 1 << 20, ["alpha", "beta"], "alpha", overwrite=overwrite
+        )
+        told = {name: "--blank" in place.command(made) for name, place in places.items()}
+        assert told == {"alpha": False, "beta": not overwrite}
+        led_by_alpha = replace(made, primary="alpha", epoch=1)
+        without = membership.remove_member(led_by_alpha, "alpha", 1, "beta")
+        again = membership.add_member(without, "alpha", 1, "beta", overwrite=overwrite)
+        assert ("--blank" in places["beta"].command(again)) is not overwrite

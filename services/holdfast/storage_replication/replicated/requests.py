@@ -46,7 +46,7 @@ async def carry_out(agent: Agent, request: VolumeRequest) -> VolumeAnswer:
         case VerifyVolume():
             name, work = "verify_volume", lambda _: _verify(agent, request)
         case FallBackVolume():
-            name, work = "fall_back_volume", lambda _: _fall_back(agent)
+            name, work = "fall_back_volume", lambda trail: _fall_back(agent, trail)
         case AcceptLoss():
             name, work = "accept_loss", lambda _: _accept_loss(agent, request)
     member = {"member": request.member} if isinstance(request, ChangeMember | VerifyVolume) else {}
@@ -148,7 +148,7 @@ async def _verify(agent: Agent, request: VerifyVolume) -> str:
     return "begun; `holdfast volume status` shows how far it is, `volume_verified` what was found"
 
 
-async def _fall_back(agent: Agent) -> str:
+async def _fall_back(agent: Agent, trail: Trail) -> str:
     client = agent.paths.client
     state = agent.paths.state
     if client is None or state is None:
@@ -171,6 +171,7 @@ async def _fall_back(agent: Agent) -> str:
     await agent.register.change(
         agent.volume, lambda now: transitions.fall_back(now, agent.place.node), within=WITHIN
     )
+    agent.reports.going_back[agent.volume] = trail
     done = await client.order(lambda n: FallBack(id=n, epoch=state.epoch), within=FALL_BACK_WITHIN)
     if done.warning:
         return "begun; `holdfast volume status` shows how far it is, `volume_fell_back` the end"
