@@ -17,6 +17,7 @@ from holdfast.storage_replication.engine.ports import (
     MemberLost,
     MemberSilent,
     ResyncStarted,
+    VerifyCut,
 )
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Promotion, PromotionRefused, promote
@@ -152,6 +153,17 @@ def test_a_second_verify_is_refused_and_costs_no_member() -> None:
     world.loop.run(world.loop.now + 5.0)
     assert not [event for event in world.reports if isinstance(event, MemberLost)]
     assert [one.ranges for one in verified(world)] == [[]]
+
+
+def test_a_verify_whose_member_is_lost_says_that_it_did_not_end() -> None:
+    world, leader = quiet()
+    assert leader.upkeep.verify("b")
+    leader.members.lose(leader.members.peers["b"], "connection lost")
+    assert [e for e in world.reports if isinstance(e, VerifyCut)] == [
+        VerifyCut("b", "connection lost")
+    ]
+    world.loop.run(world.loop.now + 5.0)
+    assert verified(world) == []
 
 
 def test_a_checksum_that_nobody_waits_for_any_more_costs_no_member() -> None:

@@ -112,7 +112,7 @@ async def test_who_is_not_in_the_cluster_file_is_taken_out_by_a_promotion() -> N
     assert told.members["gamma"].counts is False
 
 
-async def test_only_a_new_copy_without_an_operators_word_must_be_on_what_is_blank() -> None:
+def test_only_a_new_copy_without_an_operators_word_must_be_on_what_is_blank() -> None:
     places = {
         name: Place(
             volume="v", node=name, folder=Path("/none"), secrets=Path("/none"),

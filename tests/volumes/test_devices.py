@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from holdfast.storage_replication.control import Failed, FallBack, Resize, Verify
-from holdfast.storage_replication.engine.ports import Differences, ResyncDone
+from holdfast.storage_replication.engine.ports import Differences, Repaired, ResyncDone
 from tests.support.replicated import MIB, Volume, running
 from tests.volumes.tools import need, need_devices, run
 
@@ -74,6 +74,7 @@ def test_a_device_is_used_as_a_file_is(tmp_path: Path) -> None:
             primary.done(Verify(id=volume.id(), member="b", repair=True))
             (found,) = primary.soon(Differences)
             assert [offset for offset, _ in found.ranges] == [50 * MIB]
+            assert primary.soon(Repaired) == [Repaired("b", 1)]
             assert client.flush() == 0
             same(volume, SIZE)
             # Grown: only once both devices are.

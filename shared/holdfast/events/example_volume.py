@@ -17,11 +17,13 @@ from holdfast.events.storage import (
     VolumeLossAccepted,
     VolumeMemberJoined,
     VolumeMemberLost,
+    VolumeRepaired,
     VolumeResyncFinished,
     VolumeResyncStarted,
     VolumeSetChanged,
     VolumeThawed,
     VolumeVerified,
+    VolumeVerifyCut,
 )
 from holdfast.events.system import OperatorRequest
 
@@ -91,6 +93,9 @@ def _alpha_comes_back(record: Recorder, lost: Envelope) -> None:
     record("beta", STORAGE, VolumeMemberJoined(**said, member="alpha"), lost)
     verified = VolumeVerified(**said, member="alpha", differences=1, ranges=["8192+4096"])
     record("beta", STORAGE, verified, lost)
+    record("beta", STORAGE, VolumeRepaired(**said, member="alpha", ranges=1), lost)
+    cut = VolumeVerifyCut(**said, member="alpha", reason="connection lost")
+    record("beta", STORAGE, cut, lost)
 
 
 def _what_may_go_wrong(record: Recorder, lost: Envelope) -> None:

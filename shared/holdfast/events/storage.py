@@ -158,6 +158,24 @@ class VolumeVerified(_Replicated, frozen=True, kw_only=True):
     """False: there are more than were counted, and `--repair` left them; compare again."""
 
 
+@event("volume_verify_cut")
+class VolumeVerifyCut(_Replicated, frozen=True, kw_only=True):
+    """A comparison ended before its time, as its member was lost: it says nothing of the rest."""
+
+    member: NodeName
+    reason: Reason
+
+
+@event("volume_repaired")
+class VolumeRepaired(_Replicated, frozen=True, kw_only=True):
+    """What a comparison with `--repair` found was overwritten on both, or was not."""
+
+    member: NodeName
+    ranges: Annotated[int, Meta(ge=0, description="that differed")]
+    problem: Annotated[str, Meta(max_length=1000)] = ""
+    """Why not; empty: it was."""
+
+
 @event("volume_data_path_ended")
 class VolumeDataPathEnded(_Replicated, frozen=True, kw_only=True):
     """The process that moves the data has ended, perhaps killed because it stood still.

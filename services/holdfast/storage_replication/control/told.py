@@ -16,9 +16,11 @@ from holdfast.storage_replication.engine.ports import (
     MemberLost,
     MemberRefused,
     MemberSilent,
+    Repaired,
     ResyncDone,
     ResyncStarted,
     Thawed,
+    VerifyCut,
 )
 
 
@@ -72,6 +74,8 @@ What = (
     | FallbackLost
     | FellBack
     | Differences
+    | VerifyCut
+    | Repaired
 )
 
 

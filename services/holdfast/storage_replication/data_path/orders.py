@@ -27,7 +27,7 @@ from holdfast.storage_replication.data_path.control_socket import Service
 from holdfast.storage_replication.data_path.node import Node, NotNow
 from holdfast.storage_replication.data_path.waiting import ended, resolver
 from holdfast.storage_replication.engine.changes import Growth, add_member, repair
-from holdfast.storage_replication.engine.ports import Differences, Event
+from holdfast.storage_replication.engine.ports import Differences, Event, Repaired, VerifyCut
 from holdfast.storage_replication.engine.primary import Primary
 
 DEADLINE = 20.0
@@ -236,15 +236,21 @@ class Orders:
         (self._repairing.add if order.repair else self._repairing.discard)(order.member)
 
     def _event(self, event: Event) -> None:
+        if isinstance(event, VerifyCut):
+            self._repairing.discard(event.member)
         if isinstance(event, Differences) and event.member in self._repairing:
             self._repairing.discard(event.member)
             asyncio.get_running_loop().call_soon(self._repair, event)
 
     def _repair(self, found: Differences) -> None:
+        problem = ""
         try:
             repair(self._node.primary, found.member, found.ranges)
-        except (HoldfastError, OSError) as error:
-            _log.error("%s is not repaired: %s", found.member, error)
+        except HoldfastError as error:
+            problem = error.problem
+        except OSError as error:
+            problem = error.strerror or str(error)
+        self._node.report(Repaired(found.member, len(found.ranges), problem))
 
     def _not_now(self, problem: str, cure: str) -> NotNow:
         return NotNow(

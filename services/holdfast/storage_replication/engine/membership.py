@@ -19,6 +19,7 @@ from holdfast.storage_replication.engine.ports import (
     ResyncDone,
     ResyncStarted,
     Settings,
+    VerifyCut,
 )
 from holdfast.storage_replication.engine.resync import Resync
 from holdfast.storage_replication.engine.stream import Stream
@@ -63,6 +64,8 @@ class Membership:
         followed = peer.asked is None and not peer.settling
         if peer.link is not None:
             peer.link.close()
+        if peer.verify is not None:
+            self._ports.report(VerifyCut(peer.name, reason))
         peer.link, peer.verify = None, None
         was = peer.phase
         peer.phase, peer.resync, peer.backlog = Phase.AWAY, None, None

@@ -120,6 +120,22 @@ class Differences(Event, frozen=True):
     """False: there is more of either than that."""
 
 
+class VerifyCut(Event, frozen=True):
+    """A verify ended before all was compared: nothing is known of the rest."""
+
+    member: str
+    reason: str
+
+
+class Repaired(Event, frozen=True):
+    """What verify found was overwritten, or not."""
+
+    member: str
+    ranges: int
+    problem: str = ""
+    """Why not; empty: it was."""
+
+
 class Ask(Protocol):
     def __call__(self, member: str, counts: bool, ticket: int) -> None:
         """Change the record: count on the member (in sync; following) or not.

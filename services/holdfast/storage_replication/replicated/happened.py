@@ -11,10 +11,12 @@ from holdfast.events.storage import (
     VolumeFrozen,
     VolumeMemberJoined,
     VolumeMemberLost,
+    VolumeRepaired,
     VolumeResyncFinished,
     VolumeResyncStarted,
     VolumeThawed,
     VolumeVerified,
+    VolumeVerifyCut,
 )
 from holdfast.storage_replication.control import Happened
 from holdfast.storage_replication.engine.ports import (
@@ -28,9 +30,11 @@ from holdfast.storage_replication.engine.ports import (
     MemberLost,
     MemberRefused,
     MemberSilent,
+    Repaired,
     ResyncDone,
     ResyncStarted,
     Thawed,
+    VerifyCut,
 )
 from holdfast.storage_replication.replicated.reports import Reports, Trail
 
@@ -91,6 +95,19 @@ def _event(volume: str, node: str, happened: Happened) -> EventData | None:
             return VolumeFallbackLost(volume=volume, node=node, epoch=epoch)
         case FellBack():
             return VolumeFellBack(volume=volume, node=node, epoch=epoch)
+        case VerifyCut(member, reason):
+            return VolumeVerifyCut(
+                volume=volume, node=node, epoch=epoch, member=member, reason=reason[:1000]
+            )
+        case Repaired(member, ranges, problem):
+            return VolumeRepaired(
+                volume=volume,
+                node=node,
+                epoch=epoch,
+                member=member,
+                ranges=ranges,
+                problem=problem[:1000],
+            )
         case Differences(member, ranges, unreadable, complete):
             return VolumeVerified(
                 volume=volume,

@@ -104,6 +104,22 @@ def _(data: storage.VolumeFellBack) -> str:
 
 
 @say.register
+def _(data: storage.VolumeVerifyCut) -> str:
+    return (
+        f"The comparison of volume {data.volume} on {data.member} with {data.node} did not end: "
+        f"{data.reason}"
+    )
+
+
+@say.register
+def _(data: storage.VolumeRepaired) -> str:
+    what = f"Volume {data.volume} on {data.member}"
+    if data.problem:
+        return f"{what} was not repaired: {data.problem}"
+    return f"{what} was repaired in {number(data.ranges, 'place')}, with what {data.node} has"
+
+
+@say.register
 def _(data: storage.VolumeVerified) -> str:
     found = number(data.differences, "difference") if data.differences else "no difference"
     if data.unreadable:
