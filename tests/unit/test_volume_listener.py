@@ -4,14 +4,15 @@ import asyncio
 import socket
 import ssl
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
 from holdfast.config.load import load
 from holdfast.console.certificates import issue_missing
+from holdfast.storage_replication.data_path.link import LinkConnection
 from holdfast.storage_replication.data_path.link_tls import link_tls
 from holdfast.storage_replication.data_path.listener import MAX_LINKS, Listener
+from holdfast.storage_replication.engine.frames import Frame
 from tests.support.cluster_file import write_cluster_file
 
 TIMES = 60
@@ -20,8 +21,13 @@ TIMES = 60
 class Nobody:
     """What takes frames; there are none."""
 
-    def __getattr__(self, _name: str) -> Any:
-        return lambda *_: None
+    def from_primary(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None: ...
+    def follows(self, link: LinkConnection) -> bool:
+        """Nobody."""
+        return False
+
+    def acknowledge(self) -> None: ...
+    def primary_gone(self, link: LinkConnection) -> None: ...
 
 
 def secrets_in(folder: Path) -> Path:
