@@ -12,7 +12,8 @@ from holdfast.failover_decider import (
     fence_answers,
     fencing,
     leadership,
-    moves,
+    onward,
+    ordering_phase,
     patience,
     proofs,
     reboots,
@@ -125,27 +126,27 @@ def revocation_skipped() -> Any:
 
 def failed_stop_counts_as_stopped() -> Any:
     """The decider believes any answer to its stop."""
-    real = moves.on_order_answered
+    real = ordering_phase.on_order_answered
 
     def answered(turn: Any, answer: Any) -> None:
         stop = answer.order.action == "stop" and answer.reply.done
         reply = msgspec.structs.replace(answer.reply, error="") if stop else answer.reply
         real(turn, replace(answer, reply=reply))
 
-    return patch.object(moves, "on_order_answered", answered)
+    return patch.object(ordering_phase, "on_order_answered", answered)
 
 
 def overdue_stop_counts_as_stopped() -> Any:
     """A stop that does not end in time is assumed to have worked."""
-    real = moves._step_failed
+    real = onward.step_failed
 
-    def failed(turn: Any, view: Any, reason: str) -> None:
+    def failed(turn: Any, view: Any, reason: str, **more: Any) -> None:
         if sending.action_of(view) == "stop":
-            moves._start_or_hold(turn, view, "stop")
+            onward.start_or_hold(turn, view, "stop")
         else:
-            real(turn, view, reason)
+            real(turn, view, reason, **more)
 
-    return patch.object(moves, "_step_failed", failed)
+    return patch.object(ordering_phase, "step_failed", failed)
 
 
 def unknown_counts_as_stopped_at_owner() -> Any:
@@ -405,7 +406,8 @@ def start_never_taken_counts_as_active() -> Any:
         return emptied(state, view, *said)
 
     return _both(
-        patch.object(moves, "next_intent", intent), patch.object(rules, "_emptied", failed)
+        patch.object(ordering_phase, "next_intent", intent),
+        patch.object(rules, "_emptied", failed),
     )
 
 

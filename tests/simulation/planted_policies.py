@@ -4,7 +4,7 @@ from typing import Any
 from unittest.mock import patch
 
 from holdfast.events.ownership import MoveKind
-from holdfast.failover_decider import constraints, maintenance, moves, rules
+from holdfast.failover_decider import constraints, fencing_phase, maintenance, moves, onward, rules
 from holdfast.failover_decider.placement import choose
 from tests.simulation.planted import Bug
 
@@ -16,15 +16,15 @@ def maintenance_ignored() -> Any:
 
 def maintenance_counts_as_proof() -> Any:
     """A node in maintenance is taken to be off: its groups start elsewhere without a fence."""
-    real = moves._fencing
+    real = fencing_phase.await_proof
 
     def fencing(turn: Any, view: Any) -> None:
         if maintenance.over(turn.state, view) is not None:
-            moves._start_or_hold(turn, view, "fence")
+            onward.start_or_hold(turn, view, "fence")
         else:
             real(turn, view)
 
-    return patch.object(moves, "_fencing", fencing)
+    return patch.object(moves, "await_proof", fencing)
 
 
 def separation_ignored() -> Any:

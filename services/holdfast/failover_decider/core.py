@@ -17,6 +17,7 @@ from holdfast.failover_decider import (
     liveness,
     lost_records,
     moves,
+    ordering_phase,
     quorum,
     redundancy,
     requests,
@@ -113,7 +114,7 @@ def _take_in(turn: Turn, happened: Input) -> None:
         case FenceDone():
             fencing.on_fence_done(turn, happened)
         case OrderAnswered():
-            moves.on_order_answered(turn, happened)
+            ordering_phase.on_order_answered(turn, happened)
         case FenceAsked():
             fence_requests.on_fence_asked(turn, happened)
         case GroupAsked():
