@@ -14,6 +14,7 @@ VOLUME = "v0"
 def world() -> Iterator[World]:
     """Two copies in sync, written to; nothing has gone wrong yet."""
     world = next(w for w in map(World, filter(has_volumes, range(1000))) if _plain(w))
+    world.volumes.clients[VOLUME].restless = True
     world.engine.run_until(25.0)
     record = world.volumes.bucket.record(VOLUME)
     assert record is not None
