@@ -42,6 +42,17 @@ def test_first_start_goes_to_the_preferred_node(world: World) -> None:
     assert world.leader() == "alpha"
 
 
+@pytest.mark.parametrize(("state", "owner"), [("unknown", "alpha"), ("failed", None)])
+def test_a_group_of_which_nobody_knows_that_it_failed_may_go_back(
+    world: World, state: str, owner: str | None
+) -> None:
+    """It does not start where it was moved to: better there again than nowhere."""
+    world.hosts["beta"].start_fails = True
+    world.report("alpha", state)
+    world.run(30.0)
+    assert (world.record().owner, world.record().phase == Phase.ACTIVE) == (owner, bool(owner))
+
+
 def test_a_quiet_cluster_does_nothing(world: World) -> None:
     before = len(world.drafts)
     world.run(120.0)

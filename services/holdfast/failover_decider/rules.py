@@ -168,7 +168,10 @@ def failed_at_owner(state: State, view: GroupView, now: float) -> Verdict:
         return None
     owner = owner_of(state, view)
     failed = [owner.boot] if owner.boot else []
-    return _emptied(state, view, now, "failed_at_owner", MoveKind.RELOCATE, report, failed)
+    verdict = _emptied(state, view, now, "failed_at_owner", MoveKind.RELOCATE, report, failed)
+    if isinstance(verdict, Decision):
+        return replace(verdict, blameless=report.state == "unknown")
+    return verdict
 
 
 def owner_lost_track(state: State, view: GroupView, now: float) -> Verdict:

@@ -156,7 +156,8 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
         group_entity(view.group),
         decision.after,
     )
-    failed = [record.boot] if decision.kind == MoveKind.RELOCATE and record.boot else []
+    blamed = decision.kind == MoveKind.RELOCATE and not decision.blameless
+    failed = [record.boot] if blamed and record.boot else []
     intent = Intent(
         id=intent_id,
         step=turn.mint(),
