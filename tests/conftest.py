@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.support.buses",
     "tests.support.collector",
     "tests.support.cluster_fixture",
+    "tests.support.volume_pair",
 ]
 
 # How long an example takes says nothing: the machine may be busy with something else.

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -21,23 +19,11 @@ from holdfast.store import ensure_streams
 from holdfast.streams import VOLUMES_STREAM
 from holdfast.wire import VolumeOrder
 from holdfast.wire.volumes import CreateVolume
-from tests.support.buses import MakeBus
 from tests.support.collector import Collector, strings
-from tests.support.nats import NatsServer
-from tests.support.volume_agents import BOOT, SIZE, VOLUME, WITHIN, Host, hosts
+from tests.support.volume_agents import BOOT, SIZE, VOLUME, WITHIN, Host
 from tests.support.waiting import until
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-async def two(
-    nats_cluster: list[NatsServer], make_bus: MakeBus, tmp_path: Path
-) -> AsyncIterator[tuple[Host, Host]]:
-    bus = await make_bus(nats_cluster)
-    await ensure_streams(bus, len(bus.servers))
-    async with hosts(bus, tmp_path, "alpha", "beta") as made:
-        yield made["alpha"], made["beta"]
 
 
 def replace_disk(host: Host) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -14,24 +13,11 @@ from holdfast.storage_replication.control import SetMembers
 from holdfast.storage_replication.replicated import transitions
 from holdfast.storage_replication.replicated.process import kill
 from holdfast.storage_replication.replicated.requests import carry_out
-from holdfast.store import ensure_streams
 from holdfast.structs import replace
 from holdfast.volumes import VolumeRecord
 from holdfast.wire.volumes import AcceptLoss, FallBackVolume
-from tests.support.buses import MakeBus
-from tests.support.nats import NatsServer
-from tests.support.volume_agents import VOLUME, WITHIN, Host, hosts
+from tests.support.volume_agents import VOLUME, WITHIN, Host
 from tests.support.waiting import until
-
-
-@pytest.fixture
-async def two(
-    nats_cluster: list[NatsServer], make_bus: MakeBus, tmp_path: Path
-) -> AsyncIterator[tuple[Host, Host]]:
-    bus = await make_bus(nats_cluster)
-    await ensure_streams(bus, len(bus.servers))
-    async with hosts(bus, tmp_path, "alpha", "beta") as made:
-        yield made["alpha"], made["beta"]
 
 
 @asynccontextmanager
