@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from holdfast.storage_replication.engine.coming import LEAST, Coming
+from holdfast.storage_replication.engine.held import MOST_FLUSHES
 from holdfast.storage_replication.engine.primary import Primary
 from tests.simulation.volumes.disks import SECTOR
 from tests.simulation.volumes.machine import GEOMETRY
@@ -129,7 +130,7 @@ def test_flushes_that_wait_are_bounded_too() -> None:
     """Clients that come, flush and go leave theirs behind while writes are frozen."""
     world, leader = blocked()
     told: list[int] = []
-    most = world.settings.held // LEAST
+    most = MOST_FLUSHES
     for _ in range(most + 1):
         leader.flush(told.append)
     assert told == [errno.ENOBUFS]

@@ -112,27 +112,10 @@ class Primary:
         """As `Volume.flush`."""
         if self._ended:
             done(self._ended)
-        elif self._held or self._shut(self.now()):
-            self._flush_later(done)
-        else:
+        elif not self._held and not self._shut(self.now()):
             self._flush(done)
-
-    def _flush_later(self, done: Done) -> None:
-        """Bounded as writes are, for clients that come and go leave theirs behind."""
-        number = self._coming.enter(0, 0, 0)
-        if not number:
+        elif not self._held.add_flush(partial(self._flush, done), done):
             done(errno.ENOBUFS)
-            return
-
-        def flush() -> None:
-            self._coming.leave(number)
-            self._flush(done)
-
-        def refused(error: int) -> None:
-            self._coming.leave(number)
-            done(error)
-
-        self._held.add(flush, refused)
 
     def drain(self, done: Done) -> None:
         """A flush that waits for connected async members, too. To be called when nothing is written
