@@ -72,7 +72,7 @@ postgres: $(STAMP)
 # seed as a timeline; N seeds from FIRST on in figures, also kept in a file FIGURES (.md or .json).
 simulation: $(STAMP)
 	$(BIN)/pytest -m simulation tests/simulation --ignore=tests/simulation/test_volumes_planted.py
-	$(MAKE) soak N=2000 FIRST=2000
+	$(MAKE) soak N=1000 FIRST=2000
 
 simulate: $(STAMP)
 	$(BIN)/python -m tests.simulation.simulator replay $(SEED)
