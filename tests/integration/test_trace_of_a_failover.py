@@ -65,11 +65,14 @@ class Trace:
         }
 
     async def complete(self, *steps: str) -> dict[int, Received]:
-        """The spans, once these steps are among them and every event has its span."""
+        """The spans, once these steps are among them, and every event has its span and its cause,
+        which comes from another producer, perhaps later."""
 
         def whole() -> bool:
-            names = {received.span.name for received in self.spans.values()}
-            return names >= set(steps) and self.spans.keys() >= self.events.keys()
+            names, events = {received.span.name for received in self.spans.values()}, self.events
+            caused = [seen.envelope.causationid for seen in events.values()]
+            causes = {span_id(cause) for cause in caused if cause}
+            return names >= set(steps) and self.spans.keys() >= events.keys() >= causes
 
         await until(whole, within=30, what=f"spans {steps}")
         return self.spans
