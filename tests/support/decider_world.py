@@ -29,6 +29,7 @@ from holdfast.failover_decider.messages import (
     BucketsChecked,
     Effect,
     Emit,
+    FenceAsked,
     FenceDone,
     GroupAsked,
     Input,
@@ -65,6 +66,7 @@ from holdfast.timing import PROFILES
 from holdfast.wire import (
     Begun,
     ClearRequest,
+    FenceRequest,
     GroupReport,
     GroupRequest,
     HandsPulse,
@@ -478,6 +480,19 @@ class World:
         """Ask the leader to forget what failed."""
         request = ClearRequest(scope=scope, name=name, operator="ann")
         return self._asked(StandingAsked(1, request))
+
+    def vouch(self, action: Any, node: str, boot: str | None = None) -> Begun | Refused:
+        """Give the leader an operator's word about fencing a node, verified: by default of the boot
+        that it runs."""
+        request = FenceRequest(
+            action=action,
+            node=node,
+            boot=boot or self.hosts[node].boot,
+            operator="ann",
+            key="UKEY",
+            signature="UKEY's",
+        )
+        return self._asked(FenceAsked(1, request))
 
     def _asked(self, asked: Input) -> Begun | Refused:
         leader = self.leader()

@@ -3,9 +3,8 @@
 import pytest
 
 from holdfast.events.ownership import DecisionRefused, GroupHeld, LeaseRevoked, OwnershipChanged
-from holdfast.failover_decider.messages import FenceAsked
 from holdfast.ownership import Phase
-from holdfast.wire import Begun, FenceRequest, WatchdogReport
+from holdfast.wire import Begun, WatchdogReport
 from tests.support.decider_world import TIMING, World, cluster
 
 ARMED = WatchdogReport(armed=True, timeout=6.0)
@@ -100,18 +99,7 @@ def test_an_operators_word_is_a_proof(groups: int) -> None:
     if groups == 2:
         assert (world.record("g1").phase, world.record("g1").owner) == (Phase.ACTIVE, "beta")
         assert [revoked.proof for revoked in world.emitted(LeaseRevoked)] == ["lease_expired"]
-    leader = world.leader()
-    assert leader is not None
-    request = FenceRequest(
-        action="confirm",
-        node="alpha",
-        boot="boot-alpha-1",
-        operator="ann",
-        key="UKEY",
-        signature="",
-    )
-    world.feed(leader, FenceAsked(7, request))
-    assert isinstance(world.answers[7], Begun), world.answers[7]
+    assert isinstance(world.vouch("confirm", "alpha"), Begun)
     world.run(5.0)
     assert (world.record().phase, world.record().owner) == (Phase.ACTIVE, "beta")
 

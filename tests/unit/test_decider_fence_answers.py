@@ -5,9 +5,9 @@ import pytest
 from holdfast.events.fields import Health
 from holdfast.events.health import HealthSignal, NodeCleared
 from holdfast.events.ownership import DecisionRefused, FenceFinished, LeaseRevoked
-from holdfast.failover_decider.messages import FenceAsked, PulseHeard
+from holdfast.failover_decider.messages import PulseHeard
 from holdfast.ownership import Phase
-from holdfast.wire import FenceRequest, MonitorPulse, Refused
+from holdfast.wire import MonitorPulse, Refused
 from tests.support.decider_world import TIMING, World, cluster
 
 
@@ -132,15 +132,4 @@ def test_an_operators_word_counts_for_no_more_than_a_device_does() -> None:
     world.fence_says["alpha"] = says_off
     world.hosts["alpha"].frozen = True
     world.run(20.0)
-    leader = world.leader()
-    assert leader is not None
-    word = FenceRequest(
-        action="confirm",
-        node="alpha",
-        boot="boot-alpha-1",
-        operator="ann",
-        key="UKEY",
-        signature="",
-    )
-    world.feed(leader, FenceAsked(7, word))
-    assert isinstance(world.answers[7], Refused), "it beats"
+    assert isinstance(world.vouch("confirm", "alpha"), Refused), "it beats"

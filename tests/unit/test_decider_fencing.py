@@ -14,7 +14,6 @@ from holdfast.events.ownership import (
 from holdfast.events.system import OperatorRequest
 from holdfast.failover_decider.fencing import stands
 from holdfast.failover_decider.messages import (
-    FenceAsked,
     FenceDone,
     GroupAsked,
     PulseHeard,
@@ -27,7 +26,6 @@ from holdfast.ownership import Intent, Phase
 from holdfast.structs import replace
 from holdfast.wire import (
     Begun,
-    FenceRequest,
     GroupRequest,
     MonitorPulse,
     Refused,
@@ -47,23 +45,6 @@ def world_with(watchdog: WatchdogReport | None, *, device: bool = False) -> Worl
     world.run(5.0)
     assert (world.record().phase, world.record().owner) == (Phase.ACTIVE, "alpha")
     return world
-
-
-def ask(world: World, action: str, node: str, boot: str | None = None) -> Begun | Refused:
-    """An operator's word, verified, to whoever leads."""
-    leader = world.leader()
-    assert leader is not None
-    number = len(world.answers) + 1
-    request = FenceRequest(
-        action=action,  # type: ignore[arg-type]
-        node=node,
-        boot=boot or world.hosts[node].boot,
-        operator="ann",
-        key="UKEY",
-        signature="UKEY's",
-    )
-    world.feed(leader, FenceAsked(number, request))
-    return world.answers[number]
 
 
 def test_an_armed_watchdog_is_a_proof_when_the_ttl_has_passed() -> None:
@@ -145,7 +126,7 @@ def test_a_watchdog_that_failed_once_is_no_proof_once_the_whole_node_is_silent()
     (said,) = [r.reason for r in world.emitted(DecisionRefused) if r.rule == "fence_unproven"]
     assert "its watchdog" in said
     world.kill("alpha")
-    assert isinstance(ask(world, "confirm", "alpha"), Begun)
+    assert isinstance(world.vouch("confirm", "alpha"), Begun)
     world.run(5.0)
     assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
 
@@ -196,16 +177,16 @@ def test_a_late_pulse_of_a_monitor_says_nothing_against_a_watchdog() -> None:
 
 def test_an_operators_word_is_a_proof_for_a_node_that_is_silent() -> None:
     world = world_with(IDLE)
-    assert isinstance(ask(world, "confirm", "alpha"), Refused)
+    assert isinstance(world.vouch("confirm", "alpha"), Refused)
     world.kill("alpha")
     world.run(3.0)
-    early = ask(world, "confirm", "alpha")
+    early = world.vouch("confirm", "alpha")
     assert isinstance(early, Refused)
     assert "switch it off first" in early.reason
     world.run(10.0)
-    assert isinstance(ask(world, "confirm", "alpha", boot="boot-alpha-0"), Refused)
+    assert isinstance(world.vouch("confirm", "alpha", boot="boot-alpha-0"), Refused)
     assert world.record().owner == "alpha"
-    assert isinstance(ask(world, "confirm", "alpha"), Begun)
+    assert isinstance(world.vouch("confirm", "alpha"), Begun)
     world.run(5.0)
     assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
     (revoked,) = world.emitted(LeaseRevoked)
@@ -240,7 +221,7 @@ def test_mass_fencing_is_held_until_an_operator_allows_it(two_owners: World) -> 
     held = [r for r in world.emitted(DecisionRefused) if r.rule == "mass_fencing"]
     assert {r.group for r in held} == {"g0", "g1"}
     assert len(held) == 2, "said once each"
-    assert isinstance(ask(world, "allow", "alpha"), Begun)
+    assert isinstance(world.vouch("allow", "alpha"), Begun)
     world.run(5.0)
     assert [f.node for f in world.emitted(FenceStarted) if f.action == "off"] == ["alpha"]
     assert world.hosts["beta"].alive
@@ -278,7 +259,7 @@ def test_an_order_to_switch_off_does_not_wait_for_the_pause_between_looks(
     while looks(world, "alpha", world.now - 0.5) == 0:
         world.run(0.1)
     world.run(1.0)
-    assert isinstance(ask(world, "allow", "alpha"), Begun)
+    assert isinstance(world.vouch("allow", "alpha"), Begun)
     assert [f.node for f in world.emitted(FenceStarted) if f.action == "off"] == ["alpha"]
 
 
@@ -305,7 +286,7 @@ def test_a_device_that_has_failed_for_days_is_asked_on(two_owners: World, action
 def test_an_answer_that_is_heard_twice_ends_no_other_run(two_owners: World) -> None:
     """The status said on, so `off` was ordered at once; then that status is told again."""
     world = two_owners
-    assert isinstance(ask(world, "allow", "alpha"), Begun)
+    assert isinstance(world.vouch("allow", "alpha"), Begun)
     world.run(0.01)
     leader = world.leader()
     assert leader is not None
@@ -349,7 +330,7 @@ def test_one_lost_node_is_not_mass_fencing() -> None:
     world.run(12.0)
     assert [f.action for f in world.emitted(FenceStarted)][-1] == "off"
     assert world.record().owner == "beta"
-    assert isinstance(ask(world, "allow", "beta"), Refused)
+    assert isinstance(world.vouch("allow", "beta"), Refused)
 
 
 def test_a_fence_order_stands_for_its_boot_its_leader_and_its_time_only() -> None:

@@ -11,10 +11,10 @@ from holdfast.events.ownership import (
     MoveKind,
     OwnershipChanged,
 )
-from holdfast.failover_decider.messages import FenceAsked, PulseHeard, RecordSeen
+from holdfast.failover_decider.messages import PulseHeard, RecordSeen
 from holdfast.failover_decider.reboots import HANDS_START
 from holdfast.ownership import Intent, OwnershipRecord, Phase
-from holdfast.wire import Begun, FenceRequest, GroupReport, HandsPulse, WatchdogReport
+from holdfast.wire import Begun, GroupReport, HandsPulse, WatchdogReport
 from tests.support.decider_world import TIMING, World, cluster
 
 BELIEVED = TIMING.suspect_after + 1.0
@@ -54,17 +54,6 @@ def refusals(world: World, since: float = 0.0) -> list[str]:
     return [refusal.rule for refusal in world.emitted(DecisionRefused, since)]
 
 
-def confirm(world: World, boot: str) -> None:
-    """An operator vouches that alpha is off."""
-    leader = world.leader()
-    assert leader is not None
-    request = FenceRequest(
-        action="confirm", node="alpha", boot=boot, operator="ann", key="UKEY", signature=""
-    )
-    world.feed(leader, FenceAsked(7, request))
-    assert isinstance(world.answers[7], Begun)
-
-
 @pytest.mark.parametrize("kind", ["device", "lease-only"])
 def test_a_new_boot_that_dies_before_its_hands_speak_is_taken_over(kind: str) -> None:
     world = made(kind)
@@ -82,7 +71,7 @@ def test_a_new_boot_that_proves_nothing_says_so_until_an_operator_vouches() -> N
     world.run(60.0)
     assert world.record().owner == "alpha"
     assert "fence_unproven" in refusals(world)
-    confirm(world, "boot-alpha-2")
+    assert isinstance(world.vouch("confirm", "alpha", "boot-alpha-2"), Begun)
     world.run(5.0)
     assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
 

@@ -1,9 +1,8 @@
 """The owner's hands say nothing of its group: a file that they have does not have it run there."""
 
 from holdfast.events.ownership import DecisionMade, DecisionRefused
-from holdfast.failover_decider.messages import FenceAsked
 from holdfast.ownership import Phase
-from holdfast.wire import Begun, FenceRequest
+from holdfast.wire import Begun
 from tests.support.decider_world import World, cluster
 
 
@@ -45,12 +44,7 @@ def test_its_silence_does_not_start_the_group_elsewhere() -> None:
     assert world.hosts["beta"].groups["g0"].state == "stopped"
     assert said(world, since)
     assert not world.active_overlaps
-    request = FenceRequest(
-        action="confirm", node="alpha", boot="boot-alpha-1", operator="ann", key="k", signature="s"
-    )
-    (leader,) = filter(None, [world.leader()])
-    world.feed(leader, FenceAsked(1, request))
-    assert isinstance(world.answers.pop(1), Begun)
+    assert isinstance(world.vouch("confirm", "alpha"), Begun)
     world.kill("alpha")
     world.run(10.0)
     assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)

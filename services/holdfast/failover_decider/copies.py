@@ -17,7 +17,7 @@ def forbid(state: State, group: str, view: NodeView, *, orderly: bool = False) -
 
     `orderly`: it is stopped first where it runs, and a copy that follows gets all by that.
     """
-    for name, volume in _volumes(state, group):
+    for name, volume in volumes(state, group):
         copy = view.copy(name)
         if copy is None:
             return f"its storage service has not told how its copy of volume {name} is"
@@ -46,7 +46,7 @@ def _lags(
 def misgivings(state: State, group: str, view: NodeView) -> list[str]:
     """What would be lost, or may have been, if the group's volumes were promoted on the node."""
     found = []
-    for name, volume in _volumes(state, group):
+    for name, volume in volumes(state, group):
         copy = view.copy(name)
         if copy is not None and not copy.intact and copy.standing in ("in_sync", "following"):
             found.append(f"its copy of volume {name} lost power since it was compared")
@@ -57,7 +57,8 @@ def misgivings(state: State, group: str, view: NodeView) -> list[str]:
     return found
 
 
-def _volumes(state: State, group: str) -> Iterator[tuple[str, ReplicatedVolume]]:
+def volumes(state: State, group: str) -> Iterator[tuple[str, ReplicatedVolume]]:
+    """The replicated volumes of a group, by name."""
     known = replicated(state.cluster)
     for resource in state.cluster.groups[group].resources.values():
         if isinstance(resource, VolumeResource) and resource.volume in known:

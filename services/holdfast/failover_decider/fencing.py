@@ -103,8 +103,7 @@ def on_vote(turn: Turn, vote: Vote) -> None:
             continue
         counted = view.revocation.on_vote(vote)
         turn.set_node(replace(view, revocation=counted))
-        proven = view.suspicion is not None and view.suspicion.proof is not None
-        if counted.valid(turn.now) and view.revoked is None and proven:
+        if counted.valid(turn.now) and view.revoked is None and view.proof is not None:
             _revoked(turn, turn.node(view.node))
 
 

@@ -4,7 +4,6 @@ from holdfast.failover_decider import fencing, proofs, reboots, rules, unmanaged
 from holdfast.failover_decider.onward import (
     changed,
     confirm,
-    owner_of,
     owner_rebooted,
     start_or_hold,
 )
@@ -12,16 +11,15 @@ from holdfast.failover_decider.placement import alive
 from holdfast.failover_decider.restraint import restraint
 from holdfast.failover_decider.state import GroupView, NodeView, Suspicion, Trail
 from holdfast.failover_decider.turn import Turn
-from holdfast.failover_decider.verdicts import Refusal
+from holdfast.failover_decider.verdicts import Refusal, owner_of
 from holdfast.failover_decider.writing import next_intent, refuse, trail_of, write
 from holdfast.ownership import Phase
 from holdfast.structs import replace
-from holdfast.wire import Proof
 
 
 def await_proof(turn: Turn, view: GroupView) -> None:
     """Wait for the proof; then start elsewhere. Call it off if a node that was silent is back."""
-    owner = owner_of(turn, view)
+    owner = owner_of(turn.state, view)
     if reboots.rebooted(owner, view.record):
         owner_rebooted(turn, view, owner, "fence")
     elif owner.revoked is not None and _is_out(owner, view):
@@ -45,7 +43,7 @@ def await_proof(turn: Turn, view: GroupView) -> None:
 
 def _is_out(owner: NodeView, view: GroupView) -> bool:
     told = unmanaged.managed(owner, view.group)
-    return proofs.suffices(_proof(owner), view.record, managed=told)
+    return proofs.suffices(owner.proof, view.record, managed=told)
 
 
 def _call_off(turn: Turn, view: GroupView, owner: NodeView) -> None:
@@ -65,10 +63,6 @@ def _call_off(turn: Turn, view: GroupView, owner: NodeView) -> None:
         write(turn, view, changed(view, phase=Phase.STOPPING, intent=intent))
     else:
         write(turn, view, changed(view, phase=Phase.ACTIVE, intent=None))
-
-
-def _proof(owner: NodeView) -> Proof | None:
-    return owner.suspicion.proof if owner.suspicion is not None else None
 
 
 def _held_back(turn: Turn, owner: NodeView) -> str:

@@ -136,5 +136,4 @@ def _rebuilt(state: State, view: GroupView, now: float) -> tuple[OwnershipRecord
 
 def _over(node: NodeView) -> bool:
     """Whether the boot that reported is proven to be over."""
-    proof = node.suspicion.proof if node.suspicion else None
-    return isinstance(proof, FencedOff | OperatorWord)
+    return isinstance(node.proof, FencedOff | OperatorWord)

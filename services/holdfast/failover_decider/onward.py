@@ -109,12 +109,6 @@ def confirm(turn: Turn, view: GroupView) -> None:
     write(turn, view, view.record)
 
 
-def owner_of(turn: Turn, view: GroupView) -> NodeView:
-    """Whom the record names."""
-    assert view.record.owner is not None, "these phases have an owner"
-    return turn.node(view.record.owner)
-
-
 def changed(view: GroupView, **changes: object) -> OwnershipRecord:
     """The record with something else in it."""
     return msgspec.structs.replace(view.record, **changes)

@@ -5,7 +5,6 @@ from holdfast.failover_decider.messages import OrderAnswered
 from holdfast.failover_decider.onward import (
     changed,
     confirm,
-    owner_of,
     owner_rebooted,
     start_or_hold,
     step_failed,
@@ -14,6 +13,7 @@ from holdfast.failover_decider.orders import keep_ordering, matches, note, overd
 from holdfast.failover_decider.patience import silent_past_ttl
 from holdfast.failover_decider.state import GroupView, Trail
 from holdfast.failover_decider.turn import Turn
+from holdfast.failover_decider.verdicts import owner_of
 from holdfast.failover_decider.writing import next_intent, trail_of, write
 from holdfast.ownership import Phase
 from holdfast.structs import replace
@@ -41,7 +41,7 @@ def on_order_answered(turn: Turn, answer: OrderAnswered) -> None:
 
 def see_order_through(turn: Turn, view: GroupView) -> None:
     """Send it again and again; or fence an owner that is lost meanwhile."""
-    owner = owner_of(turn, view)
+    owner = owner_of(turn.state, view)
     suspicion = owner.suspicion
     lost = suspicion is not None and (
         suspicion.proof is not None or silent_past_ttl(turn.state, suspicion, turn.now)

@@ -128,9 +128,8 @@ def hands_silent(state: State, owner: NodeView) -> str:
 def stop_failed(state: State, view: GroupView) -> str:
     """Why a group whose stop failed stays held though its owner is silent; empty if it need not."""
     owner = owner_of(state, view)
-    proof = owner.suspicion.proof if owner.suspicion else None
-    endable = state.cluster.nodes[owner.node].fence or watchdog.armed(state, owner)
-    if not proofs.stop_failed(view.record) or endable or proofs.suffices(proof, view.record):
+    proven = proofs.suffices(owner.proof, view.record)
+    if not proofs.stop_failed(view.record) or proven or watchdog.endable(state, owner):
         return ""
     return (
         f"a stop failed on {owner.node}, so its silence does not say that the group ended there: "

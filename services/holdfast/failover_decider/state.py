@@ -127,6 +127,11 @@ class NodeView(msgspec.Struct, frozen=True):
         """What the node last said of its copy of a replicated volume."""
         return next((one for one in self.volumes if one.volume == volume), None)
 
+    @property
+    def proof(self) -> Proof | None:
+        """That its boot is over; None: there is none, or nothing is held against it."""
+        return self.suspicion.proof if self.suspicion is not None else None
+
     def report(self, group: str) -> GroupReport | None:
         """What the node's hands last said of a group."""
         for report in self.hands.groups if self.hands else ():

@@ -31,11 +31,9 @@ def unmanaged_at_owner(state: State, view: GroupView, now: float) -> Verdict:
 def silent(state: State, view: GroupView) -> str:
     """Why the silence of such an owner does not let the group start elsewhere; empty if it does."""
     owner = owner_of(state, view)
-    proof = owner.suspicion.proof if owner.suspicion else None
-    endable = state.cluster.nodes[owner.node].fence or watchdog.armed(state, owner)
-    if managed(owner, view.group) or endable:
+    if managed(owner, view.group) or watchdog.endable(state, owner):
         return ""
-    return "" if proofs.suffices(proof, view.record, managed=False) else because(owner)
+    return "" if proofs.suffices(owner.proof, view.record, managed=False) else because(owner)
 
 
 def because(owner: NodeView) -> str:

@@ -3,11 +3,9 @@
 What runs there may not notice: its reads and writes wait. So nobody waits for its checks to fail.
 """
 
-from holdfast.config.model import VolumeResource
-from holdfast.config.volume_check import replicated
 from holdfast.events.fields import Health, volume_entity
 from holdfast.events.ownership import Alternative, MoveKind
-from holdfast.failover_decider import damping
+from holdfast.failover_decider import copies, damping
 from holdfast.failover_decider.placement import Choice, choose
 from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
 from holdfast.failover_decider.verdicts import Verdict, chosen, current_report, nowhere, owner_of
@@ -45,16 +43,12 @@ def _why_not(owner: NodeView, signal: SignalSummary, other: Alternative) -> Alte
 def _signal(state: State, group: str, owner: NodeView) -> SignalSummary | None:
     """What the owner's storage service says against a volume that it does not serve. One that is
     served, and whose writes wait, is not meant: they would wait elsewhere, too."""
-    for resource in state.cluster.groups[group].resources.values():
-        if not isinstance(resource, VolumeResource) or resource.volume not in replicated(
-            state.cluster
-        ):
-            continue
-        copy = owner.copy(resource.volume)
+    for name, _ in copies.volumes(state, group):
+        copy = owner.copy(name)
         if copy is None or (copy.role == "primary" and not copy.problem):
             continue
         for signal in owner.signals.get("storage_replication", ()):
             about = (signal.entity, signal.probe, signal.state)
-            if about == (volume_entity(resource.volume), "volume", Health.FAILED):
+            if about == (volume_entity(name), "volume", Health.FAILED):
                 return signal
     return None

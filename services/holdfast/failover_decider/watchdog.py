@@ -17,6 +17,11 @@ from holdfast.structs import replace
 from holdfast.wire import HandsPulse, MonitorPulse, WatchdogExpired
 
 
+def endable(state: State, view: NodeView) -> bool:
+    """Whether a fence device or its watchdog can end what runs there."""
+    return bool(state.cluster.nodes[view.node].fence) or armed(state, view)
+
+
 def armed(state: State, view: NodeView) -> bool:
     """Whether its hands said last that it is, at the epoch of all that the records give it."""
     said = view.hands.watchdog if view.hands and not view.outlived else None
