@@ -166,10 +166,11 @@ def failed_at_owner(state: State, view: GroupView, now: float) -> Verdict:
     if report is None or report.state not in ("failed", "unknown"):
         return None
     owner = owner_of(state, view)
-    failed = [owner.boot] if owner.boot else []
-    verdict = _emptied(state, view, now, "failed_at_owner", MoveKind.RELOCATE, report, failed)
-    if isinstance(verdict, Decision):
-        return replace(verdict, blameless=report.state == "unknown")
+    there = [owner.boot] if owner.boot else []
+    verdict = _emptied(state, view, now, "failed_at_owner", MoveKind.RELOCATE, report, there)
+    # Elsewhere in any case, but if nobody knows that it failed there, it may go back.
+    if isinstance(verdict, Decision) and report.state == "failed":
+        return replace(verdict, failed=there)
     return verdict
 
 

@@ -10,6 +10,7 @@ from holdfast.failover_decider.placement import Choice, choose
 from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
 from holdfast.failover_decider.verdicts import Verdict, chosen, current_report, nowhere, owner_of
 from holdfast.ownership import Phase
+from holdfast.structs import replace
 from holdfast.wire import SignalSummary
 
 UNSERVED_FOR = 10.0
@@ -25,12 +26,13 @@ def volume_unserved(state: State, view: GroupView, now: float) -> Verdict:
     if signal is None or owner.clock - signal.since < UNSERVED_FOR:
         return None
     after = Trail(signal.incident, signal.event)
-    found = choose(state, view.group, now, [owner.boot] if owner.boot else [])
+    there = [owner.boot] if owner.boot else []
+    found = choose(state, view.group, now, there)
     choice = Choice(found.target, [_why_not(owner, signal, one) for one in found.alternatives])
     if choice.target is None:
         return nowhere("volume_unserved", choice, after)
-    refusal = damping.too_often(state, view, now, after)
-    return refusal or chosen("volume_unserved", MoveKind.RELOCATE, Phase.STOPPING, choice, after)
+    move = chosen("volume_unserved", MoveKind.RELOCATE, Phase.STOPPING, choice, after)
+    return damping.too_often(state, view, now, after) or replace(move, failed=there)
 
 
 def _why_not(owner: NodeView, signal: SignalSummary, other: Alternative) -> Alternative:

@@ -30,8 +30,8 @@ class Decision(msgspec.Struct, frozen=True):
     """The owner's boot that shall be emptied, if it is not that of the record."""
     by_operator: bool = False
     """An operator's word: what failed before does not count against it."""
-    blameless: bool = False
-    """Nobody knows that it failed at its owner: if need be, this move may lead back there."""
+    failed: list[str] = msgspec.field(default_factory=list)
+    """Boots on which it is known to have failed: this move does not lead back there."""
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -156,8 +156,6 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
         group_entity(view.group),
         decision.after,
     )
-    blamed = decision.kind == MoveKind.RELOCATE and not decision.blameless
-    failed = [record.boot] if blamed and record.boot else []
     intent = Intent(
         id=intent_id,
         step=turn.mint(),
@@ -165,7 +163,7 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
         target=decision.target,
         incident=made.incident,
         cause=made.cause,
-        tried=failed,
+        tried=decision.failed,
         origin=record.owner if decision.kind in ORDERLY else None,
         spent={"suspect": round(decision.suspected_for, 4)} if decision.suspected_for else {},
     )
@@ -180,7 +178,7 @@ def _decide(turn: Turn, view: GroupView, decision: Decision) -> None:
             phase=decision.phase,
             intent=intent,
             reason=decision.reason,
-            avoid=[] if decision.by_operator else [*record.avoid, *failed][-15:],
+            avoid=[] if decision.by_operator else [*record.avoid, *decision.failed][-15:],
         ),
     )
 
