@@ -100,8 +100,15 @@ async def cannot_stop(cluster: FlowCluster, source: str, target: str) -> None:
 
 
 async def reboots(cluster: FlowCluster, source: str, target: str) -> None:
-    """It is killed, and boots at once, before its silence has led to anything."""
+    """It is killed, and boots once it is suspected and its fence device has been asked in vain,
+    before its silence has led to more.
+
+    How fast a machine boots is no part of this: one may be back before anybody misses it.
+    """
+    began = wall_time()
     await cluster.local.place(source).kill()
+    asked = event("fence_finished", action="status", outcome="failed")
+    await cluster.seen_where(asked, what="to be asked for", since=began, timeout=ENDED_WITHIN)
     await cluster.local.place(source).start()
 
 
