@@ -8,23 +8,9 @@ what the successor writes be overwritten by it: a later write of the range is ap
 from collections.abc import Callable
 from typing import NamedTuple
 
-from holdfast.storage_replication.interfaces import Done
-
 _SHIFT = 20
 LEAST = 4096
 """Bytes that one counts for, also without data: that bounds their number."""
-
-
-class Late(NamedTuple):
-    """A write or a zeroing that may have to wait. `apply` does a piece of it, from an offset on, of
-    a length, begun then: it gives its sequence number. `piece`: no more at once; 0: all."""
-
-    offset: int
-    length: int
-    fua: bool
-    done: Done
-    apply: Callable[[int, int, float], int]
-    piece: int = 0
 
 
 class Entry(NamedTuple):

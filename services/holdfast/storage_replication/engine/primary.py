@@ -5,7 +5,8 @@ from functools import partial
 
 from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine.answers import Answers
-from holdfast.storage_replication.engine.coming import Coming, Late
+from holdfast.storage_replication.engine.coming import Coming
+from holdfast.storage_replication.engine.entering import Applied, Door, Entering, Late
 from holdfast.storage_replication.engine.frames import MAX_LENGTH, Frame
 from holdfast.storage_replication.engine.held import Held, all_done
 from holdfast.storage_replication.engine.links import Links
@@ -30,6 +31,16 @@ class Primary:
         self._coming = Coming(settings.held)
         self.answers = Answers(disk, self.counting, self._coming, self.now, self.upkeep.latency)
         self._held = Held()
+        self._door = Door(
+            self._coming,
+            self._held,
+            self.stream,
+            ports.turns,
+            self.now,
+            lambda: self._shut(self.now()),
+            lambda: self._ended,
+            self._applied,
+        )
         self._ended = 0
         self._advancing = False
         disk.on_failure = self._failed
@@ -84,7 +95,7 @@ class Primary:
         if not late and self.stream.ready(offset, length):
             # Alone it leaves at once; what comes while others are under way is collected.
             seq = self.stream.write(offset, data, now, at_once=not self.answers.pending)
-            self._apply(offset, length, fua, done, now, seq)
+            self._applied(Applied(offset, length, fua, done, now, seq))
             return
         copy = bytes(data)
 
@@ -161,68 +172,21 @@ class Primary:
         )
 
     def _later(self, late: Late, kept: int) -> None:
-        """Apply it when it may be let in and its extents are active; perhaps now.
-
-        In pieces, each in its turn: what overlaps it waits for the last.
-        """
+        """Apply it when it may be let in; perhaps now."""
         number = self._coming.enter(late.offset, late.length, kept)
-        if not number:
-            late.done(errno.ENOBUFS)
-            return
-        at, end, piece = late.offset, late.offset + late.length, late.piece or late.length
-        left = -(-late.length // piece)
-        piece_done = all_done(left, late.done)
-
-        def refused(error: int) -> None:
-            behind = self._coming.leave(number)
-            for _ in range(left):
-                piece_done(error)
-            for then in behind:
-                then()
-
-        def enter() -> None:
-            began = self.now()
-            if self._ended:
-                refused(self._ended)
-            elif self._coming.behind(number, enter):
-                return
-            elif self.stream.ready(at, min(piece, end - at)):
-                ready(began)
-            else:
-                self.stream.activate(at, min(piece, end - at), partial(ready, began))
-
-        def ready(began: float) -> None:
-            nonlocal at, left
-            offset, length = at, min(piece, end - at)
-            if self._ended:
-                refused(self._ended)
-            elif self._shut(self.now()):
-                # So many may have waited for their extents that the bounds are reached meanwhile.
-                self._held.add(enter, refused)
-            elif not late.piece or self._ports.turns.spend(length, enter):
-                at, left = at + length, left - 1
-                behind = [] if left else self._coming.leave(number)
-                seq = late.apply(offset, length, began)
-                self._apply(offset, length, late.fua, piece_done, began, seq)
-                if left:
-                    enter()
-                for then in behind:
-                    then()
-
-        if self._held or self._shut(self.now()):
-            self._held.add(enter, refused)
+        if number:
+            Entering(self._door, late, number).come()
         else:
-            enter()
+            late.done(errno.ENOBUFS)
 
-    def _apply(
-        self, offset: int, length: int, fua: bool, done: Done, began: float, seq: int
-    ) -> None:
-        if not seq:
-            done(self._ended or errno.EIO)
+    def _applied(self, one: Applied) -> None:
+        if not one.seq:
+            one.done(self._ended or errno.EIO)
             return
-        self.answers.pending.add(seq, offset, length, None if fua else done, began)
-        if fua:
-            self._flush(done, began)
+        done = None if one.fua else one.done
+        self.answers.pending.add(one.seq, one.offset, one.length, done, one.began)
+        if one.fua:
+            self._flush(one.done, one.began)
         elif not self.counting.waited:
             self._advance()
 
