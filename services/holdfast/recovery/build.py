@@ -1,6 +1,7 @@
 """Making a group's actor from the configuration and the journal."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 from holdfast.bus import Bus
 from holdfast.config.model import CommandResource, ProcessResource, Resource, VolumeResource
@@ -9,6 +10,7 @@ from holdfast.recovery.deadman import DeadMan
 from holdfast.recovery.executor import Executor
 from holdfast.recovery.journal import Journal
 from holdfast.recovery.kinds.base import Kind
+from holdfast.recovery.kinds.changed import ChangedKind
 from holdfast.recovery.kinds.command import CommandKind
 from holdfast.recovery.kinds.process import ProcessKind
 from holdfast.recovery.kinds.volume import VolumeKind
@@ -37,7 +39,13 @@ class Builder:
         """A group as the journal left it. What it may have left running is held at once."""
         state = self._journal.load(plan.group) or blank(plan.group, plan.names)
         inputs = Inputs()
-        kinds = {n: self._kind(plan, n, c, inputs.tell) for n, c in plan.resources.items()}
+        kinds: dict[str, Kind] = {
+            n: self._kind(plan, n, c, inputs.tell) for n, c in plan.resources.items()
+        }
+        kept = {**plan.resources, **plan.former}
+        for name, config in plan.former.items():
+            former = self._kind(plan, name, config, inputs.tell)
+            kinds[name] = ChangedKind(former, kinds[name], self._forgetting(plan, name, kept))
         executor = Executor(kinds, plan.resources)
         actor = Actor(plan, state, inputs, executor, self._journal, self._recorder, self._changed)
         actor.tell(self._resumed(plan, state, kinds, lease_lasts=lease_lasts))
@@ -49,11 +57,20 @@ class Builder:
         alive = set()
         for name, kind in kinds.items():
             known = state.resource(name)
-            if isinstance(kind, ProcessKind | CommandKind):
+            if isinstance(kind, ProcessKind | CommandKind | ChangedKind):
                 kind.hold(known)
             if known.state == "running" and kind.alive(known):
                 alive.add(name)
         return Resumed(boot=plan.boot, adopt=lease_lasts, alive=frozenset(alive))
+
+    def _forgetting(
+        self, plan: GroupPlan, name: str, kept: dict[str, Resource]
+    ) -> Callable[[], Awaitable[None]]:
+        async def forget() -> None:
+            kept[name] = plan.resources[name]
+            await asyncio.to_thread(self._journal.store_plan, plan.group, dict(kept))
+
+        return forget
 
     def _kind(
         self, plan: GroupPlan, name: str, config: Resource, spawned: Callable[[Spawned], None]

@@ -1,10 +1,16 @@
 """What the configuration says of one group on this node, in the form the core needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from holdfast.config.model import ClusterFile, Resource
+from holdfast.config.model import (
+    ClusterFile,
+    CommandResource,
+    ProcessResource,
+    Resource,
+    VolumeResource,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,9 @@ class GroupPlan:
     retired: frozenset[str] = frozenset()
     """Those of `resources` that the file has run here no more, and that may run here still: they
     are stopped with the group, held by the lease, and never started."""
+    former: dict[str, Resource] = field(default_factory=dict)
+    """As what those of `resources` may run still that the file has otherwise by now, where that
+    is another way to stop them."""
 
     @property
     def startable(self) -> tuple[str, ...]:
@@ -48,7 +57,7 @@ def plans(cluster: ClusterFile, node: str, boot: str) -> dict[str, GroupPlan]:
 
 
 def with_retired(plan: GroupPlan, left: Mapping[str, Resource]) -> GroupPlan:
-    """The plan, and what may be left of an earlier one besides. `left` is in starting order."""
+    """The plan, and what may be left of an earlier one. `left` is in starting order."""
     retired = {name: config for name, config in left.items() if name not in plan.resources}
     together = {**retired, **plan.resources}
     try:
@@ -61,7 +70,23 @@ def with_retired(plan: GroupPlan, left: Mapping[str, Resource]) -> GroupPlan:
         boot=plan.boot,
         resources=resources,
         retired=frozenset(retired),
+        former={
+            name: config
+            for name, config in left.items()
+            if name in plan.resources and _ends(config) != _ends(plan.resources[name])
+        },
     )
+
+
+def _ends(config: Resource) -> object:
+    """What decides how a resource is stopped, and seen to be. A process has its marks for that."""
+    match config:
+        case CommandResource():
+            return config.stop, config.probe
+        case VolumeResource():
+            return config.volume
+        case ProcessResource():
+            return None
 
 
 def _ordered(resources: dict[str, Resource]) -> dict[str, Resource]:

@@ -1,9 +1,10 @@
-"""What the cluster file has run here no more, although it may run here still.
+"""What the cluster file has run here no more, or otherwise, although it may run here still.
 
 A node is taken out of a group, a resource or a whole group out of the file, while it runs: if the
 hands forgot it at their next start, nothing would stop it with the lease, and no report would tell
 of it. So the configuration of what may run is kept beside the journal, and planned until each
-part of it was seen to be stopped.
+part of it was seen to be stopped. A resource that is changed while it runs is stopped as it was
+started: the new commands would look past what the old ones left.
 """
 
 import logging
@@ -32,6 +33,9 @@ def all_plans(cluster: ClusterFile, node: str, boot: str, journal: Journal) -> d
         if plan.retired:
             names = ", ".join(sorted(plan.retired))
             _log.warning("group %s: not run here by the file, stopped with it: %s", group, names)
+        if plan.former:
+            names = ", ".join(sorted(plan.former))
+            _log.warning("group %s: changed while it runs, stopped as it was: %s", group, names)
         _keep(journal, plan)
     return found
 
@@ -48,7 +52,7 @@ def _left(journal: Journal, group: str) -> dict[str, Resource]:
 
 def _keep(journal: Journal, plan: GroupPlan) -> None:
     try:
-        journal.store_plan(plan.group, plan.resources)
+        journal.store_plan(plan.group, {**plan.resources, **plan.former})
     except JournalError as error:
         # Nothing can be started either, for that is stored first; what runs has its old plan.
         _log.critical("group %s: %s", plan.group, error)
