@@ -4,7 +4,7 @@ The machine is the truth that the core must never misreport: what really runs, a
 epoch. Used by the tests of the core; it knows nothing of how the core works.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdfast.config.model import CommandResource, LocalRecovery, Resource
 from holdfast.events import Draft, EventData, Health, Layer, event_name
@@ -156,7 +156,7 @@ class World:
     def resume(self, *, adopt: bool, boot: str = BOOT) -> None:
         """Kill the service and start it again from what is stored."""
         self._give_up()
-        self.plan = GroupPlan(GROUP, NODE, boot, self.plan.resources)
+        self.plan = replace(self.plan, boot=boot)
         self.state = self.stored or blank(self.plan.group, self.plan.names)
         self.feed(Resumed(boot=boot, adopt=adopt, alive=frozenset(self.running)))
 

@@ -76,13 +76,6 @@ def failed(turn: Turn, step: Step, reason: str) -> None:
 
 def recover(turn: Turn, resource: str, cause: str, incident: str, since: float) -> None:
     """Restart a resource and what depends on it, or escalate. `since`: when it was seen to fail."""
-    rules = turn.plan.resources[resource].recovery
-    known = turn.state.resource(resource)
-    verdict = (
-        policy.Escalate("retired", f"retired: {RETIRED}")
-        if resource in turn.plan.retired
-        else policy.judge(rules, known.attempts, turn.now)
-    )
     work = Work(
         kind="recover",
         steps=(),
@@ -92,6 +85,12 @@ def recover(turn: Turn, resource: str, cause: str, incident: str, since: float) 
         began=since,
         resource=resource,
     )
+    if resource not in turn.plan.startable:
+        _escalate(turn, work, cause=cause, reason=f"retired: {RETIRED}", phase="failed")
+        return
+    rules = turn.plan.resources[resource].recovery
+    known = turn.state.resource(resource)
+    verdict = policy.judge(rules, known.attempts, turn.now)
     if isinstance(verdict, policy.Escalate):
         _escalate(turn, work, cause=cause, reason=verdict.reason, phase="failed")
         return

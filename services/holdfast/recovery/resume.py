@@ -1,8 +1,9 @@
 """Beginning again with what the journal held: adopt, go on, stop, or find out. Pure."""
 
 from holdfast.events.hands import ResourceStarted
-from holdfast.recovery import steps
+from holdfast.recovery import endings, steps
 from holdfast.recovery.messages import Resumed
+from holdfast.recovery.plan import GroupPlan
 from holdfast.recovery.state import ResourceState, Step, Work
 from holdfast.recovery.turn import Turn
 
@@ -57,11 +58,25 @@ def _adopt(turn: Turn, resumed: Resumed) -> None:
                 resource=name,
             )
     if work is not None:
-        head = work.steps[0]
-        if head.verb == "start" and state.resource(head.resource).state == "starting":
+        head, left = work.steps[0], _planned(turn.plan, work)
+        begun = head.verb == "start" and head.resource in turn.plan.resources
+        if begun and state.resource(head.resource).state == "starting":
             # How far that start came nobody knows: undo it, then do it again.
-            turn.set_work(steps=(Step("stop", head.resource), *work.steps))
-        steps.take_step(turn)
+            left = (Step("stop", head.resource), *left)
+        turn.set_work(steps=left)
+        if left:
+            steps.take_step(turn)
+        else:
+            endings.finish(turn)
+
+
+def _planned(plan: GroupPlan, work: Work) -> tuple[Step, ...]:
+    """The steps that are left to do, but no start of what the file does not have any more."""
+    return tuple(
+        step
+        for step in work.steps
+        if step.resource in (plan.resources if step.verb == "stop" else plan.startable)
+    )
 
 
 def _confirm(turn: Turn, reason: str) -> None:
