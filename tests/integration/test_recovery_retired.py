@@ -98,8 +98,10 @@ async def test_a_group_that_is_taken_out_of_the_file_ends_with_the_lease(
 ) -> None:
     text = (tmp_path / "cluster.toml").read_text()
     await restart_without(web, text[text.index("[groups.web]") :])
-    assert (await web.group("active")).epoch == 1
+    report = await web.group("active")
+    assert (report.epoch, report.left) == (1, ["disk", "server"])
     await ends_with_the_lease(web)
+    assert (await web.group("stopped")).left == []
 
 
 @pytest.mark.parametrize("resource", ["disk", "server"])
@@ -110,7 +112,7 @@ async def test_a_resource_that_is_taken_out_is_stopped_with_its_group_and_not_st
     config = tmp_path / "cluster.toml"
     config.write_text(config.read_text().replace('after = ["disk"]\n', ""))
     await restart_without(web, section(tmp_path, resource))
-    await web.group("active")
+    assert (await web.group("active")).left == [resource]
     assert workloads(tmp_path) == running
     await web.done("stop", 1, "b")
     assert workloads(tmp_path) == []

@@ -15,6 +15,7 @@ from holdfast.failover_decider import (
     unmanaged,
     watchdog,
 )
+from holdfast.failover_decider.left_over import left_running
 from holdfast.failover_decider.patience import silent_past_ttl
 from holdfast.failover_decider.placement import choose
 from holdfast.failover_decider.reboots import confirmed, rebooted
@@ -64,6 +65,9 @@ def start_stopped(state: State, view: GroupView, now: float) -> Verdict:
     if after is None:
         return None
     if record.epoch == 0:
+        refusal = left_running(state, view, after)
+        if refusal is not None:
+            return refusal if waited else None
         refusal = redundancy.not_admitted(state, view.group, choice.target, now, after)
         if refusal is not None:
             return refusal if waited else None

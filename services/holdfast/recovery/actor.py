@@ -32,6 +32,8 @@ from holdfast.wire import GroupReport, OrderReply, WatchedResource
 MAX_WAITING = 64
 GIVE_UP_WITHIN = 5.0
 STORE_AGAIN_AFTER = 1.0
+MAX_LEFT = 64
+"""Names in a report."""
 _log = logging.getLogger("holdfast.recovery")
 Answer = asyncio.Future[OrderReply]
 
@@ -112,7 +114,13 @@ class Actor:
             reason=self._problem or state.reason,
             event=state.event,
             incident=state.incident,
+            left=self._left(),
         )
+
+    def _left(self) -> list[str]:
+        """What of the retired resources was not seen to be stopped."""
+        retired, resource = sorted(self.plan.retired), self.state.resource
+        return [name for name in retired if resource(name).state != "stopped"][:MAX_LEFT]
 
     def watched(self) -> list[WatchedResource]:
         """The resources the monitor must observe."""

@@ -57,6 +57,9 @@ class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason = ""
     event: EventId | None = None
     incident: EventId | None = None
+    left: Annotated[list[Name], Meta(max_length=64)] = []
+    """Resources that the node's cluster file has it run in this group no more, and that may run
+    there still."""
 
 
 class WatchdogReport(msgspec.Struct, frozen=True, kw_only=True):
