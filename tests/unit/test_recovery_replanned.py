@@ -2,7 +2,7 @@
 
 from holdfast.config.model import Resource
 from holdfast.events.hands import RecoveryExhausted
-from holdfast.recovery.plan import with_retired
+from holdfast.recovery.plan import OVERTIME, with_retired
 from tests.support.hands_world import World, plan_of, resource
 
 
@@ -74,3 +74,14 @@ def test_a_recovery_of_what_was_taken_out_goes_on_with_what_depends_on_it() -> N
     assert world.phase == "failed"
     assert "cluster file does not have it" in world.state.reason
     assert world.last(RecoveryExhausted).entity == "resource/web/db"
+
+
+def test_the_answer_to_an_order_says_how_long_it_may_take_with_what_was_taken_out() -> None:
+    world = World(with_retired(plan_of(db=resource()), {"disk": resource()}))
+    world.resume(adopt=False)
+    world.settle()
+    one = resource()
+    stops = 2 * (one.stop_timeout + OVERTIME)
+    assert world.order("start", 5, "a").takes == stops + one.start_timeout
+    world.settle()
+    assert world.order("stop", 5, "b").takes == stops

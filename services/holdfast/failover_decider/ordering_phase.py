@@ -9,7 +9,14 @@ from holdfast.failover_decider.onward import (
     start_or_hold,
     step_failed,
 )
-from holdfast.failover_decider.orders import keep_ordering, matches, note, overdue
+from holdfast.failover_decider.orders import (
+    heard,
+    keep_ordering,
+    matches,
+    note,
+    overdue,
+    turned_down,
+)
 from holdfast.failover_decider.patience import silent_past_ttl
 from holdfast.failover_decider.state import GroupView, Trail
 from holdfast.failover_decider.turn import Turn
@@ -26,6 +33,7 @@ def on_order_answered(turn: Turn, answer: OrderAnswered) -> None:
         return
     reply = answer.reply
     if not reply.done:
+        heard(turn, view, reply)
         return
     note(turn, answer)
     after = trail_of(view)
@@ -53,7 +61,10 @@ def see_order_through(turn: Turn, view: GroupView) -> None:
         write(turn, view, changed(view, phase=Phase.FENCING, intent=intent))
     elif not view.confirmed:
         confirm(turn, view)
+    elif turned_down(view, owner, turn.now):
+        step_failed(turn, view, f"the hands of {owner.node} do not take it: {view.not_taken}")
     elif overdue(turn.state, view, turn.now):
-        step_failed(turn, view, f"the hands of {owner.node} did not finish it in time")
+        why = f": {view.not_taken}" if view.not_taken else ""
+        step_failed(turn, view, f"the hands of {owner.node} did not finish it in time{why}")
     elif owner.clock > 0:
         keep_ordering(turn, view, owner)

@@ -12,7 +12,7 @@ from holdfast.failover_decider.turn import Turn
 from holdfast.failover_decider.writing import trail_of
 from holdfast.ownership import Phase
 from holdfast.structs import replace
-from holdfast.wire import GroupReport, Order
+from holdfast.wire import GroupReport, Order, OrderReply
 
 ORDER_AGAIN = 0.3
 """Seconds between two sendings of an order; the answer to a repetition tells how it stands."""
@@ -74,11 +74,28 @@ def note(turn: Turn, answer: OrderAnswered) -> None:
     turn.set_node(replace(view, hands=hands))
 
 
+def heard(turn: Turn, view: GroupView, reply: OrderReply) -> None:
+    """The hands say how long it may take, or why they do not take it."""
+    not_taken = "" if reply.accepted else reply.error
+    if (view.takes, view.not_taken) != (reply.takes, not_taken):
+        turn.set_group(replace(view, takes=reply.takes, not_taken=not_taken))
+
+
 def overdue(state: State, view: GroupView, now: float) -> bool:
-    """Whether the hands had more time than all their actions together may take."""
+    """Whether the hands had more time than all their actions together may take.
+
+    By their own file, too: it may have other time-outs, or what ours has no more.
+    """
     resources = state.cluster.groups[view.group].resources.values()
     allowed = sum(resource.start_timeout + resource.stop_timeout for resource in resources)
-    return now - view.phase_since > allowed + SLACK
+    return now - view.phase_since > max(allowed, view.takes) + SLACK
+
+
+def turned_down(view: GroupView, owner: NodeView, now: float) -> bool:
+    """Whether the hands, which hold their lease, do not take a start, and not for a moment only."""
+    holds = owner.hands is not None and owner.hands.lease_valid
+    starting = view.record.phase == Phase.STARTING
+    return starting and bool(view.not_taken) and holds and now - view.phase_since > SLACK
 
 
 def action_of(view: GroupView) -> Literal["start", "stop"]:

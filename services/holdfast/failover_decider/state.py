@@ -164,6 +164,10 @@ class GroupView(msgspec.Struct, frozen=True):
     ordered_at: float = 0.0
     order: Trail | None = None
     """The order_sent event of the current phase."""
+    takes: float = 0.0
+    """How long the hands say that it may take."""
+    not_taken: str = ""
+    """Why the hands did not take it, when they answered last."""
     changed: Trail | None = None
     """The ownership_changed event that began the current phase."""
     done: Trail | None = None

@@ -9,14 +9,13 @@ from holdfast import checks, clock
 from holdfast.config.model import ProcessCheck, Resource
 from holdfast.recovery.kinds.base import ActionFailed, Kind, Running
 from holdfast.recovery.messages import ActionDone, RunAction
+from holdfast.recovery.plan import OVERTIME
 from holdfast.recovery.state import ResourceState
 from holdfast.stopping import end
 from holdfast.structs import replace
 
 CHECK_EVERY = 0.05
 """Between tries while something comes up: that a port answers is not an event anywhere."""
-OVERTIME = 6.0
-"""What a stop may take beyond its timeout: killing, and being sure."""
 
 
 class Executor:

@@ -28,7 +28,7 @@ def receive(turn: Turn, received: OrderReceived) -> None:
     known = turn.state.order
     if known is None or not _same(known, order):
         _accept(turn, order)
-    turn.later(Reply(_standing(turn.state, order)))
+    turn.later(Reply(_standing(turn, order)))
 
 
 def refuse(order: Order, node: str, event_id: str, kind: str, reason: str) -> Refuse:
@@ -102,7 +102,8 @@ def _same(known: OrderState, order: Order) -> bool:
     return (known.intent, known.action, known.epoch) == (order.intent, order.action, order.epoch)
 
 
-def _standing(state: GroupState, order: Order) -> OrderReply:
+def _standing(turn: Turn, order: Order) -> OrderReply:
+    state = turn.state
     assert state.order is not None
     return OrderReply(
         intent=order.intent,
@@ -111,6 +112,7 @@ def _standing(state: GroupState, order: Order) -> OrderReply:
         error=state.order.error,
         event=state.order.event,
         lease_ended=state.order.lease_ended,
+        takes=turn.plan.takes(order.action),
     )
 
 

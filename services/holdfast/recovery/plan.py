@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from typing import Literal
 
 from holdfast.config.model import (
     ClusterFile,
     CommandResource,
+    ProcessCheck,
     ProcessResource,
     Resource,
     VolumeResource,
 )
+
+OVERTIME = 6.0
+"""What a stop may take beyond its timeout: killing, and being sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,20 @@ class GroupPlan:
     def names(self) -> tuple[str, ...]:
         """Resources in starting order; stopping is the reverse."""
         return tuple(self.resources)
+
+    def takes(self, action: Literal["start", "stop"]) -> float:
+        """Seconds that an order may take if all of it is slow; a start stops what is left first."""
+        stops = sum(config.stop_timeout + OVERTIME for config in self.resources.values())
+        if action == "stop":
+            return stops
+        started = [self.resources[name] for name in self.startable]
+        looks = sum(
+            check.deadline * check.failures
+            for config in started
+            for check in config.checks
+            if not isinstance(check, ProcessCheck)
+        )
+        return stops + sum(config.start_timeout for config in started) + looks
 
     def with_dependents(self, resource: str) -> tuple[str, ...]:
         """The resource and all that, directly or not, were started after it; starting order."""

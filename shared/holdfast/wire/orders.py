@@ -57,6 +57,9 @@ class OrderReply(Message, frozen=True, kw_only=True, tag="order_reply"):
     event: EventId | None = None
     lease_ended: bool = False
     """The error is the end of the node's lease, which says nothing about the group."""
+    takes: Annotated[float, Meta(ge=0, description="seconds")] = 0.0
+    """How long it may take, from its acceptance, by what the hands know of the group: their cluster
+    file may be another one than the decider's."""
 
 
 class WatchedResource(msgspec.Struct, frozen=True, kw_only=True):
