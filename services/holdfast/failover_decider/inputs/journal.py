@@ -108,6 +108,8 @@ class Segment:
         self.path = path
         self.ended = ""
         """How it ends, in words, when its entries have been read."""
+        self.whole = self.damaged = False
+        """Whether its end was found, or something before that does not read."""
         self._frames = self._read()
         first = next(self._frames, None)
         if first is None or first[0] != b"H":
@@ -123,10 +125,11 @@ class Segment:
             try:
                 if kind == b"Z":
                     self.ended = _end.decode(payload).reason
+                    self.whole = True
                     return
                 batch = _entries.decode(payload)
             except msgspec.DecodeError as error:
-                self.ended = f"damaged: {error}"
+                self._damage(f"damaged: {error}")
                 return
             yield from batch
         self.ended = self.ended or "open: it is being written, or its decider was killed"
@@ -148,13 +151,16 @@ class Segment:
                         self.ended = f"torn at byte {at}"
                         return
                     if zlib.crc32(kind + packed) != checksum:
-                        self.ended = f"damaged at byte {at}: the checksum does not hold"
+                        self._damage(f"damaged at byte {at}: the checksum does not hold")
                         return
                     yield kind, unpacker.decompress(packed)
         except OSError as error:
             raise self._unreadable(f"cannot be read: {error.strerror}") from error
         except zlib.error as error:
-            self.ended = f"damaged: {error}"
+            self._damage(f"damaged: {error}")
+
+    def _damage(self, what: str) -> None:
+        self.ended, self.damaged = what, True
 
     def _unreadable(self, problem: str) -> JournalUnreadable:
         return JournalUnreadable(

@@ -1,7 +1,8 @@
 """Runs recorded inputs through the core again and compares what follows, byte for byte. Pure.
 
 A segment begins with the state as it was, so every segment is judged by itself; the state at its
-end must be the one with which the next begins.
+end must be the one with which the next begins. One that lacks its end is no difference: what is
+not there was not decided otherwise. It is said, and what follows begins anew.
 """
 
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from holdfast.failover_decider.inputs.codec import (
 )
 from holdfast.failover_decider.inputs.journal import Entry, Segment
 from holdfast.failover_decider.state import State
+
+
+LOST = "what it continues is missing: the segment before, or the end of that"
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +59,7 @@ class SegmentReport(msgspec.Struct, frozen=True, kw_only=True):
     differences: int
     first: Difference | None
     problem: str = ""
-    """Why no more of it could be replayed."""
+    """Why no more of it, or nothing just before it, could be replayed."""
 
 
 class Emitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +83,14 @@ class Replay:
     def add(self, segment: Segment) -> None:
         """Replay one segment more."""
         run = _Run(segment)
-        follows = self.segments and self.segments[-1].number + 1 == segment.head.number
-        if not (segment.head.continues and follows):
+        before = self.segments[-1] if self.segments else None
+        follows = before is not None and before.number + 1 == segment.head.number
+        if not (segment.head.continues and follows and self._state is not None):
             self._state = None
             self.emitted.append([])
+            explained = before is None or before.problem or before.differences
+            if segment.head.continues and not explained:
+                run.problem = LOST
         self._state = run.play(self._state)
         self.emitted[-1] += run.emitted
         self.segments.append(run.report())
@@ -105,7 +113,7 @@ class _Run:
         self._segment = segment
         self._steps = self._made = self._refused = self._differences = 0
         self._first: Difference | None = None
-        self._problem = ""
+        self.problem = ""
         self._since = self._until = 0.0
         self.emitted: list[Emitted] = []
 
@@ -121,11 +129,12 @@ class _Run:
             for entry in self._segment.entries():
                 state = self._step(state, entry)
         except UnknownShape as error:
-            self._problem = f"{error.place}: {error.problem}; {error.cure}"
+            self.problem = f"{error.place}: {error.problem}; {error.cure}"
         except _Failed as failed:
             self._differ(failed.difference)
         else:
-            return state
+            self.problem = self._segment.ended if self._segment.damaged else self.problem
+            return state if self._segment.whole else None
         return None
 
     def report(self) -> SegmentReport:
@@ -146,7 +155,7 @@ class _Run:
             continues=head.continues,
             differences=self._differences,
             first=self._first,
-            problem=self._problem,
+            problem=self.problem,
         )
 
     def _step(self, state: State, entry: Entry) -> State:
