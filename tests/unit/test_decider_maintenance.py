@@ -224,6 +224,21 @@ def test_a_group_that_moves_too_often_is_quarantined_until_it_is_cleared() -> No
     assert world.emitted(QuarantineEnded)[0].reason == "ann cleared it"
 
 
+def test_what_fails_in_maintenance_leads_to_no_quarantine() -> None:
+    """Else the group would stay where it failed once the maintenance is over."""
+    world = World(cluster(policies={"g0": {"max_moves": 1}}))
+    world.run(20.0)
+    world.maintain("cluster", "w", seconds=700.0)
+    world.run(1.0)
+    world.report("alpha", "failed")
+    world.run(600.0)
+    refused = world.emitted(DecisionRefused)[-1]
+    assert refused.rule == "in_maintenance"
+    assert world.emitted(QuarantineBegan) == []
+    world.run(110.0)
+    assert (world.record().owner, world.record().phase) == ("beta", Phase.ACTIVE)
+
+
 def test_a_quarantine_with_a_time_ends_by_itself() -> None:
     world = running(policies={"g0": {"max_moves": 2, "moves_window": 20.0, "quarantine": 40.0}})
     flap(world, 3)

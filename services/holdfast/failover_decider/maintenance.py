@@ -12,9 +12,13 @@ from holdfast.standing import Mark
 
 
 def permitted(state: State, view: GroupView, verdict: Verdict) -> Verdict:
-    """The verdict, or, where somebody works on what it is about, the refusal in its place."""
+    """The verdict, or, where somebody works on what it is about, the refusal in its place.
+
+    Nor is the group put into quarantine: what fails meanwhile may be the work.
+    """
     mark = over(state, view)
-    if mark is None or not isinstance(verdict, Decision):
+    acts = isinstance(verdict, Decision) or (verdict is not None and verdict.quarantine)
+    if mark is None or verdict is None or not acts:
         return verdict
     reason = f"{mark.scope} {mark.name} is in maintenance: {mark.reason}"
     told = f"{verdict.rule} would apply, but {reason}"

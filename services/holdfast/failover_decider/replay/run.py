@@ -21,7 +21,6 @@ from holdfast.failover_decider.inputs.codec import (
 from holdfast.failover_decider.inputs.journal import Entry, Segment
 from holdfast.failover_decider.state import State
 
-
 LOST = "what it continues is missing: the segment before, or the end of that"
 
 
