@@ -92,6 +92,28 @@ def test_a_follower_that_cannot_follow_says_so_and_stays() -> None:
     assert "it stays together with g1, which is on delta" in refusal.reason
 
 
+def test_what_is_held_shows_why_it_is_held_by_now() -> None:
+    """The record keeps why it was held at first: long after that is over, it would mislead."""
+    world = world_of(
+        nodes=THREE,
+        policies={
+            "g0": {"together_with": ["g1"], "nodes": ["alpha"]},
+            "g1": {"nodes": ["alpha", "delta"]},
+        },
+    )
+    world.kill("alpha")
+    world.run(20.0)
+    world.boot("alpha")
+    world.start_decider("alpha")
+    world.run(20.0)
+    leader = world.deciders[world.leader() or ""]
+    assert leader is not None
+    (shown,) = [one for one in status(leader, world.now).groups if one.group == "g0"]
+    assert shown.phase == "held"
+    assert "its pulse is no longer heard" in world.record("g0").reason
+    assert shown.reason.endswith("alpha: it stays together with g1, which is on delta")
+
+
 def test_a_lost_host_takes_its_groups_over_together() -> None:
     world = world_of(nodes=THREE, policies={"g0": {"together_with": ["g1"]}, "g1": {}})
     world.kill("alpha")

@@ -3,10 +3,12 @@
 from typing import Literal
 
 from holdfast.events.fields import path_probe
-from holdfast.failover_decider.placement import alive
+from holdfast.failover_decider import constraints
+from holdfast.failover_decider.placement import alive, choose
 from holdfast.failover_decider.redundancy import losses
 from holdfast.failover_decider.standing import left
 from holdfast.failover_decider.state import GroupView, NodeView, State
+from holdfast.ownership import Phase
 from holdfast.standing import Mark
 from holdfast.wire import (
     GroupStatus,
@@ -28,7 +30,7 @@ def status(state: State, now: float) -> StatusReply:
         silent_voters=sorted(state.silent_voters),
         paths=_paths(state),
         nodes=[_node(state, view, now) for view in state.nodes.values()],
-        groups=[_group(state, view) for view in state.groups.values()],
+        groups=[_group(state, view, now) for view in state.groups.values()],
         marks=[_mark(state, mark, now) for mark in state.standing.stored.marks],
         volumes=[
             VolumeStatus(node=view.node, heard=alive(state, view, now), pulse=pulse)
@@ -92,7 +94,7 @@ def _lost(view: NodeView, probe: str) -> list[str]:
     return sorted(signal.node for signal in signals if signal.probe == probe)
 
 
-def _group(state: State, view: GroupView) -> GroupStatus:
+def _group(state: State, view: GroupView, now: float) -> GroupStatus:
     # What is being stored now is already decided, and what an operator wants to see: all of it, for
     # a phase with the owner of the one before would be what never was.
     record = view.writing or view.record
@@ -104,5 +106,21 @@ def _group(state: State, view: GroupView) -> GroupStatus:
         epoch=record.epoch,
         phase=record.phase,
         reported=report.state if report else "",
-        reason=record.reason or view.refused[1] or (report.reason if report else ""),
+        reason=_held_by(state, view, now)
+        or record.reason
+        or view.refused[1]
+        or (report.reason if report else ""),
     )
+
+
+def _held_by(state: State, view: GroupView, now: float) -> str:
+    """Why a group that waits for a node is held by now; its record says what it was at first."""
+    record = view.record
+    if view.writing is not None or record.phase != Phase.HELD or record.owner is not None:
+        return ""
+    if record.ordered_down:
+        return ""
+    if missing := constraints.missing(state, view.group):
+        return constraints.waits_for(missing)
+    choice = choose(state, view.group, now, record.intent.tried if record.intent else [])
+    return f"no node may run it: {choice.reasons()}"[:1000] if choice.target is None else ""
