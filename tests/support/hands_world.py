@@ -59,6 +59,7 @@ class World:
     started: list[tuple[str, int]] = field(default_factory=list)
     replies: list[OrderReply] = field(default_factory=list)
     minted: int = 0
+    suspended_until: float = 0.0
     allowed: set[int] | None = None
     """Epochs at which something may be started now; None: not checked."""
 
@@ -77,7 +78,9 @@ class World:
 
     def feed(self, event: Input) -> list[Effect]:
         """Give the core an input and carry out its effects, all but the end of actions."""
-        self.state, effects = decide(self.plan, self.state, event, self.now, self.mint)
+        self.state, effects = decide(
+            self.plan, self.state, event, self.now, self.mint, self.suspended_until
+        )
         replies = 0
         for effect in effects:
             match effect:

@@ -81,11 +81,13 @@ class Actor:
         journal: Journal,
         recorder: Recorder,
         changed: Callable[[], None],
+        suspended_until: Callable[[], float],
     ) -> None:
-        """`changed` is called after each turn."""
+        """`changed` is called after each turn; `suspended_until`: see `core.decide`."""
         self.plan, self.state = plan, state
         self._executor, self._journal = executor, journal
         self._recorder, self._changed = recorder, changed
+        self._suspended_until = suspended_until
         self._inputs = inputs
         self._action: asyncio.Task[None] | None = None
         self._problem = ""
@@ -153,7 +155,14 @@ class Actor:
         return await self._inputs.next(wait)
 
     async def _turn(self, event: Input, answer: Answer | None) -> None:
-        self.state, effects = decide(self.plan, self.state, event, clock.monotonic(), ids.uuid7)
+        self.state, effects = decide(
+            self.plan,
+            self.state,
+            event,
+            clock.monotonic(),
+            ids.uuid7,
+            self._suspended_until(),
+        )
         if self._problem:
             await self._store(self.state)
         for effect in effects:

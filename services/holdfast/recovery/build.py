@@ -18,6 +18,7 @@ from holdfast.recovery.messages import Resumed, Spawned
 from holdfast.recovery.plan import GroupPlan
 from holdfast.recovery.recorder import Recorder
 from holdfast.recovery.state import GroupState, blank
+from holdfast.recovery.suspended import Suspended
 
 
 class Builder:
@@ -31,9 +32,10 @@ class Builder:
         dead_man: DeadMan,
         recorder: Recorder,
         changed: Callable[[], None],
+        suspended: Suspended,
     ) -> None:
         self._bus, self._journal, self._dead_man = bus, journal, dead_man
-        self._recorder, self._changed = recorder, changed
+        self._recorder, self._changed, self._suspended = recorder, changed, suspended
 
     def actor(self, plan: GroupPlan, *, lease_lasts: bool) -> Actor:
         """A group as the journal left it. What it may have left running is held at once."""
@@ -47,7 +49,16 @@ class Builder:
             former = self._kind(plan, name, config, inputs.tell)
             kinds[name] = ChangedKind(former, kinds[name], self._forgetting(plan, name, kept))
         executor = Executor(kinds, plan.resources)
-        actor = Actor(plan, state, inputs, executor, self._journal, self._recorder, self._changed)
+        actor = Actor(
+            plan,
+            state,
+            inputs,
+            executor,
+            self._journal,
+            self._recorder,
+            self._changed,
+            lambda: self._suspended.until(plan.group),
+        )
         actor.tell(self._resumed(plan, state, kinds, lease_lasts=lease_lasts))
         return actor
 

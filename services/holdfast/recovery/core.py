@@ -26,10 +26,16 @@ from holdfast.wire import SignalSummary
 
 
 def decide(
-    plan: GroupPlan, state: GroupState, event: Input, now: float, mint: Mint
+    plan: GroupPlan,
+    state: GroupState,
+    event: Input,
+    now: float,
+    mint: Mint,
+    suspended_until: float = 0.0,
 ) -> tuple[GroupState, list[Effect]]:
-    """What one input leads to. Total: any input is allowed at any time. `now` is monotonic."""
-    turn = Turn(plan, state, now, mint)
+    """What one input leads to. Total: any input is allowed at any time. `now` is monotonic, and so
+    is the time until which maintenance keeps it from restarting what failed."""
+    turn = Turn(plan, state, now, mint, suspended_until)
     match event:
         case OrderReceived():
             orders.receive(turn, event)

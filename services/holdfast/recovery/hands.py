@@ -94,6 +94,7 @@ class Hands:
             dead_man=self._dead_man,
             recorder=self._recorder,
             changed=self._group_changed,
+            suspended=self._suspended,
         )
         self._actors = {
             name: builder.actor(plan, lease_lasts=self._lease.tenure.held)

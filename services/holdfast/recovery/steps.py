@@ -37,6 +37,9 @@ def take_step(turn: Turn) -> None:
     assert work is not None
     assert work.steps
     step = work.steps[0]
+    if work.kind == "recover" and turn.now < turn.suspended_until and step.verb != "verify":
+        _wait_for_maintenance(turn, work, step)
+        return
     if turn.now < work.not_before and (step.verb == "start" or work.kind in UNORDERED):
         turn.set(action=0)
         return
@@ -52,6 +55,13 @@ def take_step(turn: Turn) -> None:
             starts=known.starts + 1,
         )
     turn.run(step, work)
+
+
+def _wait_for_maintenance(turn: Turn, work: Work, step: Step) -> None:
+    """Who works on it may have started it himself, so it is stopped before it is started."""
+    again = (Step("stop", step.resource),) if step.verb == "start" else ()
+    turn.set_work(steps=(*again, *work.steps), not_before=turn.suspended_until)
+    turn.set(action=0)
 
 
 def next_step(turn: Turn) -> bool:

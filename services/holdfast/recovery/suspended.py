@@ -1,7 +1,7 @@
 """Groups in maintenance: what fails in them is not restarted here. Lease and orders are untouched.
 
 The monitor repeats what is not well with every pulse, so what failed meanwhile is heeded as soon
-as the maintenance is over.
+as the maintenance is over. A restart that was begun before, and waits, waits for that, too.
 """
 
 from holdfast.wire import Suspend
@@ -22,4 +22,8 @@ class Suspended:
 
     def covers(self, group: str, now: float) -> bool:
         """Whether local recovery leaves the group alone now."""
-        return group in self._groups and now <= self._until
+        return now <= self.until(group)
+
+    def until(self, group: str) -> float:
+        """Until when it does, as far as was said; 0 if it does not."""
+        return self._until if group in self._groups else 0.0

@@ -15,11 +15,20 @@ from holdfast.recovery.state import GroupState, OrderState, ResourceState, Step,
 class Turn:
     """Collects what one input leads to. Lives for one call of `core.decide`, hence still pure."""
 
-    def __init__(self, plan: GroupPlan, state: GroupState, now: float, mint: Mint) -> None:
+    def __init__(
+        self,
+        plan: GroupPlan,
+        state: GroupState,
+        now: float,
+        mint: Mint,
+        suspended_until: float = 0.0,
+    ) -> None:
         self.plan = plan
         self.state = state
         self.now = now
         self.mint = mint
+        self.suspended_until = suspended_until
+        """Until when nothing is restarted here, as far as is known."""
         self._before = state
         self._emits: list[Emit] = []
         self._later: list[Effect] = []

@@ -135,7 +135,10 @@ class HandsService(Service):
             return
         now = self.clock()
         before = actor.state
-        actor.state, effects = core.decide(actor.plan, before, event, now, self.world.mint)
+        suspended = self.suspended.until(actor.plan.group)
+        actor.state, effects = core.decide(
+            actor.plan, before, event, now, self.world.mint, suspended
+        )
         self.world.invariants.on_hands(self, actor, event, effects)
         for effect in effects:
             if self.blown():
