@@ -16,6 +16,7 @@ from holdfast.failover_decider import (
     leadership,
     liveness,
     lost_records,
+    monitors,
     moves,
     ordering_phase,
     quorum,
@@ -91,6 +92,7 @@ def _take_in(turn: Turn, happened: Input) -> None:
             fencing.on_tick(turn)
             if turn.state.leading:
                 quorum.on_tick(turn)
+                monitors.on_tick(turn)
                 standing.on_tick(turn)
                 suspending.on_tick(turn)
                 damping.on_tick(turn)

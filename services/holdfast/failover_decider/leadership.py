@@ -120,6 +120,7 @@ def _stop_leading(turn: Turn) -> None:
     turn.state = standing.stop_leading(
         replace(turn.state, leading=False, election=None, silent_voters={}, redundancy=Redundancy())
     )
+    turn.state = replace(turn.state, silent_monitors={})
     for view in turn.state.groups.values():
         turn.set_group(
             GroupView(

@@ -6,7 +6,7 @@ only on a proof. A node's new boot ends the suspicion of its old one.
 
 from holdfast.events.fields import Health, Layer, node_entity
 from holdfast.events.health import HealthSignal, NodeCleared, NodeSeen, NodeSuspected
-from holdfast.failover_decider import boots, fence_answers, watchdog
+from holdfast.failover_decider import boots, fence_answers, monitors, watchdog
 from holdfast.failover_decider.leadership import STAND_APART, rank, votes
 from holdfast.failover_decider.placement import well
 from holdfast.failover_decider.state import NodeView, State, Suspicion
@@ -47,6 +47,7 @@ def on_pulse(turn: Turn, pulse: MonitorPulse | HandsPulse) -> None:
         clock=max(view.clock, pulse.now),
         hands=hands,
         hands_heard=hands_heard,
+        monitor_heard=monitors.heard(view, pulse, turn.now),
         outlived=watchdog.outlived(turn.state, view, pulse),
         signals=signals,
         volumes=volumes,

@@ -106,6 +106,7 @@ class NodeView(msgspec.Struct, frozen=True):
     its pulses came here yet; then its boot is that of a record."""
     hands: HandsPulse | None = None
     hands_heard: float = 0.0
+    monitor_heard: float = 0.0
     outlived: bool = False
     """It was heard when its armed watchdog should have ended it; its hands were not, since."""
     signals: dict[str, tuple[SignalSummary, ...]] = msgspec.field(default_factory=dict)
@@ -227,6 +228,8 @@ class State(msgspec.Struct, frozen=True):
     voters_heard: dict[str, float] = msgspec.field(default_factory=dict)
     silent_voters: dict[str, Trail] = msgspec.field(default_factory=dict)
     """Voters that were reported as silent, and the signal that did."""
+    silent_monitors: dict[str, Trail] = msgspec.field(default_factory=dict)
+    """Nodes whose monitor was, and the signal that did."""
     records_loaded: bool = False
     buckets_checked: bool = False
     """Whether this leader knows that the buckets are those that the cluster had: before that, a

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from holdfast.events.fields import path_probe
-from holdfast.failover_decider import constraints
+from holdfast.failover_decider import constraints, monitors
 from holdfast.failover_decider.placement import alive, choose
 from holdfast.failover_decider.redundancy import losses
 from holdfast.failover_decider.standing import left
@@ -64,7 +64,10 @@ def _node(state: State, view: NodeView, now: float) -> NodeStatus:
         lease_valid=view.hands.lease_valid if view.hands else False,
         term=view.hands.term if view.hands else 0,
         watchdog=view.hands.watchdog if view.hands else None,
-        signals=[signal for signals in view.signals.values() for signal in signals],
+        signals=[
+            *(signal for signals in view.signals.values() for signal in signals),
+            *monitors.shown(state, view, now),
+        ],
     )
 
 

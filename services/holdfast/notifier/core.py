@@ -43,8 +43,9 @@ OWN = frozenset({"notification_sent", "notification_failed"})
 """Never notified, whatever is configured: each notification would cause the next."""
 
 _BELOW = frozenset({Layer.HARDWARE, Layer.HYPERVISOR, Layer.STORAGE})
-_VOTING = frozenset({"vote", "voters"})
-"""A voter that is silent, and a place that votes among others than its cluster file names."""
+_SERVICES = frozenset({"vote", "voters", "monitor"})
+"""A voter that is silent, a place that votes among others than its cluster file names, a node of
+which only the hands beat."""
 _NAMES = frozenset(event_name(cls) for cls in event_types().values())
 
 
@@ -110,7 +111,7 @@ def _serious(data: EventData) -> bool:
         case HealthSignal():
             if data.probe.startswith(PATH_PROBE):
                 return data.state is Health.DEGRADED
-            return data.state is Health.FAILED and (data.layer in _BELOW or data.probe in _VOTING)
+            return data.state is Health.FAILED and (data.layer in _BELOW or data.probe in _SERVICES)
         case FenceFinished():
             return data.outcome in ("failed", "timeout")
         case _:
