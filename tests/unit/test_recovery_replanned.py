@@ -76,6 +76,26 @@ def test_a_recovery_of_what_was_taken_out_goes_on_with_what_depends_on_it() -> N
     assert world.last(RecoveryExhausted).entity == "resource/web/db"
 
 
+def test_what_was_added_to_a_stopped_group_is_looked_at_before_it_is_called_stopped() -> None:
+    """The machine may have begun it by itself, and nothing else would disarm the watchdog."""
+    world = starting(disk=resource())
+    world.order("stop", 5, "b")
+    world.settle()
+    world.running["db"] = 0
+    restart(world, {}, disk=resource(), db=resource())
+    assert world.phase == "unknown"
+    world.settle()
+    assert (world.phase, world.running) == ("stopped", {})
+    assert world.state.all_stopped()
+
+
+def test_what_was_added_to_a_group_that_runs_changes_nothing_of_it() -> None:
+    world = starting(disk=resource())
+    world.settle()
+    restart(world, {}, disk=resource(), db=resource())
+    assert (world.phase, world.pending, world.running) == ("active", None, {"disk": 5})
+
+
 def test_the_answer_to_an_order_says_how_long_it_may_take_with_what_was_taken_out() -> None:
     world = World(with_retired(plan_of(db=resource()), {"disk": resource()}))
     world.resume(adopt=False)

@@ -8,6 +8,7 @@ from holdfast.recovery.state import ResourceState, Step, Work
 from holdfast.recovery.turn import Turn
 
 LEASE_PASSED = "the lease ran out while the recovery service was away"
+ADDED = "the cluster file has more of it now: finding out whether that runs"
 
 
 def resume(turn: Turn, resumed: Resumed) -> None:
@@ -68,6 +69,8 @@ def _adopt(turn: Turn, resumed: Resumed) -> None:
             steps.take_step(turn)
         else:
             endings.finish(turn)
+    elif state.phase == "stopped" and not state.all_stopped():
+        _confirm(turn, ADDED)
 
 
 def _planned(plan: GroupPlan, work: Work) -> tuple[Step, ...]:
