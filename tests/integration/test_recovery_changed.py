@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.buses import MakeBus
-from tests.support.hands_host import Host, host, workloads
+from tests.support.hands_host import BOOT, Host, host, workloads
 from tests.support.nats import NatsServer
 
 GROUP = """
@@ -37,13 +37,15 @@ class Web:
         """A resource of commands, which runs while a file is there."""
         return FLAG.format(flag=at, stop=stop or f"rm {at}")
 
-    async def becomes(self, resource: str, service: signal.Signals = signal.SIGTERM) -> None:
+    async def becomes(
+        self, resource: str, service: signal.Signals = signal.SIGTERM, boot: str = BOOT
+    ) -> None:
         """The service again, with a file that has the resource so."""
         config = self.folder / "cluster.toml"
         before = config.read_text()
         config.write_text(before[: before.index(GROUP)] + GROUP + resource)
         await self.host.end(service)
-        self.host.start()
+        self.host.start(boot)
         await self.host.leased()
 
 
@@ -83,6 +85,17 @@ async def test_from_its_next_start_on_the_new_commands_alone_count(web: Web) -> 
     assert (await web.host.done("stop", 2, "d")).error == ""
     assert web.here.exists()
     assert not web.there.exists()
+
+
+async def test_after_a_reboot_the_old_commands_may_be_gone(web: Web) -> None:
+    shell = web.folder / "shell"
+    shell.symlink_to("/bin/sh")
+    await web.host.done("stop", 1, "b")
+    await web.becomes(web.flag(web.here).replace("/bin/sh", str(shell)))
+    await web.host.done("start", 2, "c")
+    shell.unlink()
+    await web.becomes(web.flag(web.there), boot="boot-2")
+    await web.host.group("stopped")
 
 
 async def test_a_stop_command_that_is_mended_stops_it(web: Web) -> None:

@@ -8,10 +8,12 @@ started: the new commands would look past what the old ones left.
 """
 
 import logging
+from dataclasses import replace
 
 from holdfast.config.model import ClusterFile, Resource
 from holdfast.recovery.journal import Journal, JournalError
 from holdfast.recovery.plan import GroupPlan, plans, with_retired
+from holdfast.recovery.state import GroupState
 
 _log = logging.getLogger("holdfast.recovery")
 
@@ -24,9 +26,13 @@ def all_plans(cluster: ClusterFile, node: str, boot: str, journal: Journal) -> d
     found = plans(cluster, node, boot)
     for group in journal.planned():
         here = found.get(group) or GroupPlan(group=group, node=node, boot=boot, resources={})
-        left = _left(journal, group)
+        state = journal.load(group)
+        left = _left(journal.load_plan(group), state)
         if group in found or left:
-            found[group] = with_retired(here, left)
+            # What an earlier boot ran is over, and its commands may be gone with it.
+            over = state is not None and state.boot not in ("", boot)
+            planned = with_retired(here, left)
+            found[group] = replace(planned, former={}) if over else planned
         else:
             journal.forget_plan(group)
     for group, plan in found.items():
@@ -40,9 +46,8 @@ def all_plans(cluster: ClusterFile, node: str, boot: str, journal: Journal) -> d
     return found
 
 
-def _left(journal: Journal, group: str) -> dict[str, Resource]:
-    """What is planned for the group and was not seen to be stopped."""
-    kept, state = journal.load_plan(group), journal.load(group)
+def _left(kept: dict[str, Resource], state: GroupState | None) -> dict[str, Resource]:
+    """What was planned for the group and was not seen to be stopped."""
     return {
         name: config
         for name, config in kept.items()
