@@ -250,7 +250,8 @@ class Host:
         await until(lambda: len(self.pulses) > seen, within=PATIENCE)
 
     async def failed(self, resource: str = "server") -> str:
-        """Say, as the monitor does, that the watched instance failed. Returns the event's id."""
+        """Say, as the monitor does with every pulse, that the watched instance failed, until
+        something follows from it. Returns the event's id."""
         watched = next(w for w in self.watches[-1].resources if w.resource == resource)
         event = ids.uuid7()
         now = clock.monotonic()
@@ -267,7 +268,11 @@ class Host:
             instance=watched.instance,
         )
         pulse = MonitorPulse(node="alpha", boot=BOOT, now=now, signals=[summary])
-        await self.bus.publish(subjects.pulse("alpha"), pulse)
+        deadline = now + PATIENCE
+        while not any(seen.envelope.causationid == event for seen in self.follower.seen):
+            assert clock.monotonic() < deadline, "nothing follows from it"
+            await self.bus.publish(subjects.pulse("alpha"), pulse)
+            await asyncio.sleep(0.1)
         return event
 
     def _pulse(self, pulse: Pulse) -> None:

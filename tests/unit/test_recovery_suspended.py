@@ -3,6 +3,8 @@
 import pytest
 
 from holdfast.recovery.messages import LeaseEnded
+from holdfast.recovery.suspended import TOLD_WITHIN, Suspended
+from holdfast.wire import Suspend
 from tests.support.hands_world import World, plan_of, resource
 
 
@@ -79,3 +81,14 @@ def test_an_order_and_the_end_of_the_lease_wait_for_nothing(world: World) -> Non
     world.feed(LeaseEnded("lost", "signal", "the lease runs out"))
     world.settle()
     assert world.phase == "stopped"
+
+
+def test_hands_that_have_just_started_listen_first() -> None:
+    """What was told to those before them counts for a group on which somebody works."""
+    suspended = Suspended("alpha", "boot-1", 100.0)
+    assert suspended.covers("web", 100.0 + TOLD_WITHIN / 2)
+    assert not suspended.covers("web", 100.1 + TOLD_WITHIN)
+    told = Suspend(node="alpha", boot="boot-1", groups=["web"], not_after=130.0)
+    suspended.hear(told, 100.5)
+    assert suspended.covers("web", 120.0)
+    assert not suspended.covers("other", 101.0), "it is known now that nobody works on that"

@@ -62,7 +62,7 @@ class Hands:
         self._rt = rt
         self._subject = subjects.command(rt.place, "recovery")
         self._dead_man = DeadMan()
-        self._suspended = Suspended(rt.place, rt.boot)
+        self._suspended = Suspended(rt.place, rt.boot, monotonic())
         journal = Journal(rt.state)
         self._starting = 0
         self._last_pet: asyncio.TimerHandle | None = None

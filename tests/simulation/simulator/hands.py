@@ -76,7 +76,7 @@ class HandsService(Service):
         super().__init__(world, place)
         timing = world.timing
         self.dead_man = DeadMan(self)
-        self.suspended = Suspended(place.name, place.boot)
+        self.suspended = Suspended(place.name, place.boot, self.clock())
         self.holder = HolderState(
             lease=node_lease(place.name),
             holder=place.name,
