@@ -434,7 +434,7 @@ FOUND_AT: dict[str, tuple[int, ...]] = {
     "revision_ignored": (2,),
     "acts_before_it_is_stored": (0,),
     "leader_never_steps_down": (2,),
-    "order_epoch_not_checked": (48,),
+    "order_epoch_not_checked": (93,),
     "order_boot_not_checked": (67,),
     "order_expiry_not_checked": (3,),
     "order_without_lease_obeyed": (57,),
