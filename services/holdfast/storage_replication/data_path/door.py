@@ -60,5 +60,3 @@ class Door:
 
     def _closed(self) -> None:
         self._server, self.port = None, 0
-        if self._unix is not None:
-            self._unix.unlink(missing_ok=True)

@@ -43,8 +43,6 @@ async def serve(settings: Settings) -> int:
     sys.stdout.flush()
     await stopping.wait()
     await server.close(DRAIN)
-    if settings.unix:
-        settings.unix.unlink(missing_ok=True)
     return await _last_flush(volume)
 
 

@@ -33,6 +33,7 @@ class Server:
         self._export, self._volume = export, volume
         self._listening: list[asyncio.Server] = []
         self._rooms: list[Room] = []
+        self._bound: list[Path] = []
         self._none_left = asyncio.Event()
 
     @property
@@ -43,9 +44,10 @@ class Server:
     async def listen_unix(self, path: Path) -> None:
         """Take clients at `path`, which only this user may use. Raises CannotListen.
 
-        A socket that nobody listens at is replaced.
+        A socket that nobody listens at is replaced. It is removed when the server closes.
         """
         sock = unix_socket(path)
+        self._bound.append(path)
         room = self._room()
         loop = asyncio.get_running_loop()
         server = await loop.create_unix_server(
@@ -100,6 +102,8 @@ class Server:
             room.shut()
         for server in self._listening:
             server.close()
+        while self._bound:
+            self._bound.pop().unlink(missing_ok=True)
 
     def _room(self) -> Room:
         room = Room(self._emptied)
@@ -133,13 +137,14 @@ def unix_socket(path: Path) -> socket.socket:
         raise CannotListen(
             f"cannot listen: {error.strerror or error}",
             place=str(path),
-            cure="the folder must exist, and nobody listen there",
+            cure="the folder must exist, and nothing be there but a socket that nobody listens at",
         ) from error
     return sock
 
 
 def _clear(path: Path) -> None:
-    """Remove the socket of a server that died. Raises OSError if one listens there."""
+    """Remove the socket of a server that died. Raises OSError if one listens there, or if it is
+    anything else: to `connect` a file, the volume's own perhaps, is the same as such a socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
@@ -148,6 +153,8 @@ def _clear(path: Path) -> None:
         except FileNotFoundError:
             return
         except ConnectionRefusedError:
+            if not path.is_socket():
+                raise OSError(errno.EEXIST, "what is there is no socket") from None
             path.unlink()
             return
         except BlockingIOError:
