@@ -12,8 +12,8 @@ NAME = "superblock"
 FORMAT = 1
 _MAGIC = b"holdfast-superblock"
 _CURE = (
-    "if it comes from a newer Holdfast, start that one; else take this member out of the volume "
-    "and add it again, which copies the volume to it afresh"
+    "if it comes from a newer Holdfast, start that one; else take this member out of the volume, "
+    "move its folder away, and add it again with --overwrite, which copies the volume to it afresh"
 )
 
 

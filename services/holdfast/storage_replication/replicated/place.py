@@ -102,7 +102,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     def instance(self) -> str:
         """The id that the member's files carry; empty: there are none. Raises OSError."""
         try:
-            return (self.folder / INSTANCE).read_text(encoding="ascii").strip()
+            return (self.folder / INSTANCE).read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
             return ""
 

@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable
 
 from holdfast.child_log import last_line
 from holdfast.clock import monotonic
+from holdfast.errors import HoldfastError
 from holdfast.standstill import LOOK_EVERY, Standstill
 from holdfast.storage_replication.control import Ask, Happened, State
-from holdfast.storage_replication.replicated import membership, transitions
+from holdfast.storage_replication.replicated import membership
 from holdfast.storage_replication.replicated.client import Client
 from holdfast.storage_replication.replicated.failures import Failures
 from holdfast.storage_replication.replicated.place import LOG, SUPERBLOCK, Place
 from holdfast.storage_replication.replicated.process import Process, gone, kill
-from holdfast.storage_replication.replicated.register import ChangeUnknown, Register
+from holdfast.storage_replication.replicated.register import Register
 from holdfast.volumes import VolumeRecord
 
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -66,7 +67,7 @@ class Supervisor:
                 self.problem = await self._once()
             except (OSError, TimeoutError) as error:
                 self.problem = f"its data path cannot be started: {error or 'no answer'}"
-            except (transitions.ChangeRefused, ChangeUnknown) as error:
+            except HoldfastError as error:
                 self.problem = error.problem
             failures = 1 if monotonic() - began > BACKOFF[-1] else failures + 1
             if failures > 1:
