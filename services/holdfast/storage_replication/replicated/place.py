@@ -123,6 +123,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             f"is not there any more ({found.uuid}): see `Lost records` in docs/volumes.md"
         )
 
+    def doubt(self) -> None:
+        """Its disk has lost something that the copy had, while no data path runs to note it. Raises
+        OSError, DiskRefused."""
+        store = FolderStore(self.folder, SmallFile)
+        found = superblock.load(store, str(self.folder))
+        if found is not None and found.intact:
+            superblock.save(store, msgspec.structs.replace(found, intact=False))
+
     def make_instance(self) -> str:
         """Give a new member its id, durably. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)

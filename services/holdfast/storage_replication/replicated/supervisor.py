@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from holdfast.child_log import last_line
 from holdfast.clock import monotonic
 from holdfast.errors import HoldfastError
 from holdfast.standstill import LOOK_EVERY, Standstill
+from holdfast.storage_replication.blocks.lost_pages import LostPages
 from holdfast.storage_replication.control import Ask, Happened, State
 from holdfast.storage_replication.replicated import membership
 from holdfast.storage_replication.replicated.client import Client
@@ -55,11 +57,18 @@ class Supervisor:
         """Why there is none; empty: there is one."""
         self.ready = asyncio.Event()
         self._failures = Failures()
+        self._pages = LostPages(Path(place.config.members[place.node].path), place.doubt)
         self._heard = 0
         """Messages of it. It says how it is at least once a second."""
 
     async def run(self) -> None:
         """Until cancelled; the data path goes on (I10)."""
+        try:
+            await self._keep_running()
+        finally:
+            self._pages.close()
+
+    async def _keep_running(self) -> None:
         failures = 0
         while True:
             began = monotonic()
@@ -85,6 +94,8 @@ class Supervisor:
         self.client, self.problem = client, ""
         hearing = asyncio.create_task(client.run())
         try:
+            with contextlib.suppress(TimeoutError):  # one that runs may serve all the same
+                await self._pages.listen()
             unfit = await self._attend(hearing)
         finally:
             hearing.cancel()
@@ -128,6 +139,9 @@ class Supervisor:
         else:
             process = self._process
             reason = process.how() if process and process.ended.is_set() else "not known why"
+        with contextlib.suppress(OSError, HoldfastError):  # again before the next is started
+            if await self._pages.look():
+                reason += "; its disk lost some of what it was given"
         self._ended(reason)
         return f"its data path ended: {reason}"
 
@@ -141,6 +155,7 @@ class Supervisor:
         known = record.members.get(place.node)
         if known is None:
             await self.end_unheard()  # it holds the disk, which may be about to be replaced
+            await self._pages.look()
             return f"{place.node} is no member: `holdfast volume members add` makes it one"
         mine = place.instance()
         if known.instance:
@@ -168,6 +183,8 @@ class Supervisor:
         log = self._place.folder / LOG
         process = self._process
         if process is None or process.ended.is_set():
+            await self._pages.look()
+            await self._pages.listen()
             process = self._process = Process(self._place.command(record), log)
         async with asyncio.timeout(START_TIMEOUT):
             while not process.ended.is_set():

@@ -65,6 +65,23 @@ class Child:
         return "signal 9"
 
 
+class Sound:
+    """Disks lose nothing here: `blocks.lost_pages.LostPages`."""
+
+    def __init__(self, _path: Path, _note: object) -> None:
+        return
+
+    async def listen(self) -> None:
+        """To nothing."""
+
+    async def look(self) -> bool:
+        """None."""
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def _path(pid: int) -> "DataPath":
     wires = _loop().wires
     path: Any = wires.loops[pid - 1].process
@@ -94,6 +111,7 @@ STANDINS: list[tuple[Any, str, Any]] = [
     (register, "monotonic", _monotonic),
     (supervisor, "monotonic", _monotonic),
     (supervisor, "Process", Child),
+    (supervisor, "LostPages", Sound),
     (supervisor, "kill", _kill),
     (supervisor, "gone", _gone),
     (supervisor, "last_line", lambda _log: ""),
