@@ -1,13 +1,15 @@
 """What a storage service makes of a data path that it cannot start, or end."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from holdfast.config.volumes import ReplicatedVolume, VolumeMember
+from holdfast.storage_replication.replicated import supervisor
 from holdfast.storage_replication.replicated.place import SUPERBLOCK, Place
 from holdfast.storage_replication.replicated.supervisor import Supervisor
 from holdfast.volumes import MemberRecord, VolumeRecord
@@ -70,3 +72,45 @@ async def test_a_damaged_file_of_one_copy_ends_no_service(
         await until(lambda: bool(unable) or task.done(), what="it says what is wrong")
         assert not task.done()
         assert problem in paths.problem
+
+
+@contextmanager
+def says_nothing(where: Place) -> Iterator[None]:
+    """A data path that takes connections, as one does that hangs on its disk."""
+    where.folder.mkdir(exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(where.control_socket))
+        listening.listen()
+        yield
+
+
+async def test_one_that_hangs_and_cannot_be_killed_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def kill(_pid: int) -> bool:
+        return False
+
+    monkeypatch.setattr(supervisor, "kill", kill)
+    monkeypatch.setattr(supervisor, "START_TIMEOUT", 0.1)
+    monkeypatch.setattr(supervisor, "BACKOFF", (0.01,))
+    where = place(tmp_path)
+    instance = where.make_instance()
+    with says_nothing(where):
+        async with supervised(where, instance) as (_, _, unable):
+            await until(lambda: bool(unable), what="that there is none is told")
+    assert "cannot be killed" in unable[0]
+
+
+async def test_one_that_does_not_come_to_its_sockets_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "START_TIMEOUT", 0.1)
+    monkeypatch.setattr(supervisor, "BACKOFF", (0.01,))
+    monkeypatch.setattr(Place, "command", lambda *_: ["sleep", "60"])
+    where = place(tmp_path)
+    async with supervised(where, where.make_instance()) as (paths, _, unable):
+        await until(lambda: bool(unable), what="that there is none is told")
+        assert paths._process is not None
+        paths._process._popen.kill()
+        await paths._process.ended.wait()
+    assert "cannot be started" in unable[0]

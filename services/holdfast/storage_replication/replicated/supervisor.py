@@ -58,6 +58,8 @@ class Supervisor:
         self.ready = asyncio.Event()
         self._failures = Failures()
         self._pages = LostPages(Path(place.config.members[place.node].path), place.doubt)
+        self._said_at: float | None = None
+        """When this one first said how it is."""
         self._heard = 0
         """Messages of it. It says how it is at least once a second."""
 
@@ -71,14 +73,17 @@ class Supervisor:
     async def _keep_running(self) -> None:
         failures = 0
         while True:
-            began = monotonic()
+            self._said_at = None
             try:
                 self.problem = await self._once()
             except (OSError, TimeoutError) as error:
                 self.problem = f"its data path cannot be started: {error or 'no answer'}"
             except HoldfastError as error:
                 self.problem = error.problem
-            failures = 1 if monotonic() - began > BACKOFF[-1] else failures + 1
+            # One that says nothing may take long to be given up: that is no good time.
+            said = self._said_at
+            lasted = said is not None and monotonic() - said > BACKOFF[-1]
+            failures = 1 if lasted else failures + 1
             if failures > 1:
                 self._unable(self.problem)
             await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF)) - 1])
@@ -133,7 +138,9 @@ class Supervisor:
         if unfit:
             reason = f"{unfit} and was killed"
             if not await kill(pid):
-                return f"its data path cannot be killed: {unfit}"
+                problem = f"its data path cannot be killed: {unfit}"
+                self._unable(problem)  # its disk may hang for ever, and it with it
+                return problem
         elif not await gone(pid, END_SEEN_WITHIN):
             return "the connection to its data path was lost"
         else:
@@ -208,5 +215,7 @@ class Supervisor:
         self._heard += 1
         if isinstance(message, State):
             self.state = message
+            if self._said_at is None:
+                self._said_at = monotonic()
             self.ready.set()
         self._told(message)
