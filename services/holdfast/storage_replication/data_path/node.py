@@ -6,8 +6,6 @@ import logging
 import os
 from collections.abc import Callable
 
-import msgspec
-
 from holdfast import clock
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication.control import (
@@ -27,8 +25,7 @@ from holdfast.storage_replication.disk.member import MemberDisk
 from holdfast.storage_replication.engine import accepting
 from holdfast.storage_replication.engine.changes import Growth
 from holdfast.storage_replication.engine.fallback import GoingBack, refused
-from holdfast.storage_replication.engine.frames import Frame, Kind, encode
-from holdfast.storage_replication.engine.messages import Refusal
+from holdfast.storage_replication.engine.frames import Frame, Kind
 from holdfast.storage_replication.engine.ports import Deposed, Event, FellBack, Ports, Settings
 from holdfast.storage_replication.engine.primary import Primary
 from holdfast.storage_replication.engine.promotion import Other, Promotion, promote
@@ -236,10 +233,9 @@ class Node:
         return isinstance(self.role, Replica) and self.role.follows(link)
 
     def _rival(self, link: LinkConnection, frame: Frame, payload: memoryview) -> None:
-        reason = accepting.refusal(self.disk, frame.epoch, accepting.parse(payload))
-        if reason:
-            told = msgspec.msgpack.encode(Refusal(reason=reason))
-            link.send(encode(Kind.REFUSED, self.disk.superblock.epoch, payload=told), told)
+        told = accepting.parse(payload)
+        if reason := accepting.refusal(self.disk, frame.epoch, told):
+            accepting.refuse(link, self.disk, told, reason)
             return
         _log.warning("there is a primary at epoch %d: this one ends", frame.epoch)
         self.report(Deposed(frame.epoch))

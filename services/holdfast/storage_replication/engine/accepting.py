@@ -1,8 +1,11 @@
 """Whom a replica accepts as its primary, and what it takes over from it."""
 
+import msgspec
+
 from holdfast.storage_replication.disk.member import MemberDisk
-from holdfast.storage_replication.engine.frames import Kind
-from holdfast.storage_replication.engine.messages import PROTOCOL, Hello, decode
+from holdfast.storage_replication.engine.frames import Kind, encode
+from holdfast.storage_replication.engine.messages import PROTOCOL, Hello, Refusal, decode
+from holdfast.storage_replication.interfaces import Link
 
 HANDLED = frozenset(
     {
@@ -37,6 +40,14 @@ def refusal(disk: MemberDisk, epoch: int, told: Hello | None) -> str:
     if epoch == own.epoch and told.primary != own.primary:
         return f"epoch {epoch} belongs to {own.primary}"
     return ""
+
+
+def refuse(link: Link, disk: MemberDisk, told: Hello | None, reason: str) -> None:
+    """Say why. A higher epoch ends the role of whoever hears it; one of another volume must not."""
+    own = disk.superblock
+    epoch = own.epoch if told is not None and told.uuid == own.uuid else 0
+    payload = msgspec.msgpack.encode(Refusal(reason=reason))
+    link.send(encode(Kind.REFUSED, epoch, payload=payload), payload)
 
 
 def accept(disk: MemberDisk, epoch: int, told: Hello) -> None:

@@ -84,5 +84,7 @@ class Links:
         if frame.epoch > self._stream.epoch:
             self._members.counting.deposed = frame.epoch
             self._ports.report(Deposed(frame.epoch))
-        self._ports.report(MemberRefused(peer.name, reason))
+        if reason != peer.told:  # it is asked every few seconds
+            self._ports.report(MemberRefused(peer.name, reason))
+        peer.told = reason
         self._members.lose(peer, reason)

@@ -88,6 +88,7 @@ class Membership:
         if welcome is None:
             self.lose(peer, "its WELCOME makes no sense")
             return
+        peer.refusal = peer.told = ""
         # In place only what is consistent in any mixture: a member that has all that was
         # acknowledged. An async one is not, nor one that lost its memory after we fed it.
         in_place = peer.lag is None and (welcome.intact or not peer.seen)

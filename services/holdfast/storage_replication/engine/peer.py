@@ -69,6 +69,8 @@ class Peer:
     """A part of it cannot be compared, because the primary cannot read its own."""
     refusal: str = field(default="")
     """Why it did not take part when it was last asked."""
+    told: str = ""
+    """The refusal of its own that people were told of; empty: it has taken part since."""
 
     @property
     def caught_up(self) -> bool:

@@ -14,7 +14,7 @@ from holdfast.storage_replication.engine import accepting, growing
 from holdfast.storage_replication.engine.digests import told
 from holdfast.storage_replication.engine.frames import IN_PLACE, PUNCH, VERIFY, Frame, Kind, encode
 from holdfast.storage_replication.engine.handshake import pack_active
-from holdfast.storage_replication.engine.messages import Hello, Refusal, Welcome
+from holdfast.storage_replication.engine.messages import Hello, Welcome
 from holdfast.storage_replication.engine.ports import DiskFailed, Event
 from holdfast.storage_replication.engine.preparing import Gate, prepared
 from holdfast.storage_replication.engine.turns import Turns
@@ -108,7 +108,7 @@ class Replica:
         hello = accepting.parse(payload)
         reason = accepting.refusal(self.disk, frame.epoch, hello)
         if reason or hello is None:
-            self._refuse(link, reason)
+            accepting.refuse(link, self.disk, hello, reason)
             return
         # Before its epoch is stored: from then on nothing of an earlier one is applied.
         self._drop()
@@ -120,10 +120,6 @@ class Replica:
             return
         self._link, self._greeting = link, hello
         self._greet()
-
-    def _refuse(self, link: Link, reason: str) -> None:
-        told = msgspec.msgpack.encode(Refusal(reason=reason))
-        link.send(encode(Kind.REFUSED, self.disk.superblock.epoch, payload=told), told)
 
     def _greet(self) -> None:
         """WELCOME, once the disk is as large as the volume."""
@@ -140,7 +136,7 @@ class Replica:
         self._greeting = None
         if reason:
             self._link = None
-            self._refuse(link, reason)
+            accepting.refuse(link, self.disk, hello, reason)
         else:
             self._welcome(hello)
 
