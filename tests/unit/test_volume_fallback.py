@@ -61,6 +61,13 @@ def rot(folder: Path, record: int) -> None:
         log.write(b"?")
 
 
+def forget_the_mark(folder: Path) -> None:
+    """As if the last save had not ended."""
+    with (folder / "undo").open("r+b") as log:
+        log.seek(4 * BATCHES * RECORD)
+        log.write(bytes(512))
+
+
 async def went_back(disk: MemberDisk) -> tuple[int, list[object]]:
     """How it ended, and what was reported."""
     said: list[object] = []
@@ -87,7 +94,7 @@ async def test_a_log_that_rotted_leads_nowhere(tmp_path: Path, record: int) -> N
         await went_back(disk)
 
 
-@pytest.mark.parametrize("record", range(4 * (BATCHES - 1)))
+@pytest.mark.parametrize("record", range(4 * BATCHES))
 async def test_so_it_is_after_a_crash(tmp_path: Path, record: int) -> None:
     before = await overwritten(tmp_path)
     rot(tmp_path, record)
@@ -102,11 +109,30 @@ async def test_so_it_is_after_a_crash(tmp_path: Path, record: int) -> None:
 async def test_a_save_that_a_crash_tore_was_not_waited_for(tmp_path: Path) -> None:
     before = await overwritten(tmp_path)
     before.file.pwrite(8 * CHUNK, b"O" * 4 * CHUNK)  # not overwritten before it was done
+    forget_the_mark(tmp_path)
     rot(tmp_path, 9)
     before.file.close()  # type: ignore[attr-defined]
     disk = opened(tmp_path)
     assert await went_back(disk) == (0, [])
     assert disk.file.pread(0, SIZE) == OLD
+
+
+@pytest.mark.parametrize(
+    "begin", [b"HFUN" + bytes(3) + b"\x01", b"HFU2" + bytes(3) + b"\x09", b"?"]
+)
+async def test_a_log_that_this_version_did_not_write_is_not_taken_for_an_empty_one(
+    tmp_path: Path, begin: bytes
+) -> None:
+    before = await overwritten(tmp_path, 4 * CHUNK)
+    before.file.close()  # type: ignore[attr-defined]
+    with (tmp_path / "undo").open("r+b") as log:
+        log.write(begin)
+        log.seek(4 * RECORD)
+        log.write(bytes(512))
+    disk = opened(tmp_path, 4 * CHUNK)
+    assert disk.undo_rotted
+    with pytest.raises(FallbackRefused):
+        await went_back(disk)
 
 
 async def test_others_have_their_turns_meanwhile(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The undo log of a resync: what the data was before it was overwritten."""
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ _SECTOR = 512
 _MAGIC = b"HFU2"
 _AHEAD = 2048
 """Records; more than one `save` writes."""
+_END = (1 << 64) - 1
+"""Instead of a chunk: not a record, but a word, where the next will be, of how many there are."""
 
 Record = tuple[int, bytes, int]
 """Chunk, its old content, and how many records before it were durable when it was written."""
@@ -25,7 +28,8 @@ class UndoLog:
     record that is whole, but behind a torn one, belongs to a save that was not done, and what it
     holds was not overwritten. Reading ends at the first that is not whole. Torn, or rotten? Each
     record says how many were durable before it: one of these that is not whole was lost. Of the
-    last save nothing says that; within one process `saved` does.
+    last save the mark behind it says so, which is written when it is durable, and not waited for: a
+    power loss just then may cost it.
     """
 
     def __init__(self, file: BlockFile, generation: int, geometry: Geometry) -> None:
@@ -43,7 +47,7 @@ class UndoLog:
             for chunk, _ in self.entries():
                 self.saved.add(chunk)
                 self._durable += 1
-            self.rotten = self._promised(self._durable) > self._durable
+            self.rotten = self._promised(self._durable) > self._durable or self._foreign()
         except OSError:
             self.rotten = True
         self._end = self._durable * self._record
@@ -70,6 +74,7 @@ class UndoLog:
             if not error:
                 self.saved.update(chunks)
                 self._durable = max(self._durable, end // self._record)
+                self._mark(end)
             done(error)
 
         self._file.sync(synced)
@@ -78,9 +83,19 @@ class UndoLog:
         """Every chunk and its old content. Raises OSError."""
         for position in range(0, self._file.size - self._record + 1, self._record):
             record = self._read(position)
-            if record is None:
+            if record is None or record[0] == _END:
                 return
             yield record[:2]
+
+    def _mark(self, end: int) -> None:
+        if end == self._end and end + self._record <= self._file.size:
+            with contextlib.suppress(OSError):
+                self._file.pwrite(end, self._pack(_END, b"")[:_SECTOR])
+
+    def _foreign(self) -> bool:
+        """Whether it begins with something that this version does not write: it is not empty."""
+        begin = bytes(self._file.pread(0, _HEADER.size))
+        return any(begin) and _HEADER.unpack(begin)[:2] != (_MAGIC, self._generation)
 
     def _promised(self, first: int) -> int:
         """What those from the `first` on say was durable; none after a torn one says more."""
