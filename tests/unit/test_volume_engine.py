@@ -1,5 +1,6 @@
 """What an operator does to a volume in use, and the parts that the crash tester does not judge."""
 
+import errno
 from types import SimpleNamespace
 from typing import Any
 
@@ -166,6 +167,22 @@ def test_a_verify_whose_member_is_lost_says_that_it_did_not_end() -> None:
     assert verified(world) == []
 
 
+def test_a_verify_that_ends_with_the_role_of_its_primary_says_so() -> None:
+    world, leader = quiet()
+    assert leader.upkeep.verify("b")
+    leader.close()
+    (cut,) = [e for e in world.reports if isinstance(e, VerifyCut)]
+    assert cut == VerifyCut("b", "its primary has another role")
+
+
+def test_a_verify_that_ends_with_the_disk_of_its_primary_says_so() -> None:
+    world, leader = quiet()
+    assert leader.upkeep.verify("b")
+    leader.disk.fail(errno.EIO)
+    (cut,) = [e for e in world.reports if isinstance(e, VerifyCut)]
+    assert cut == VerifyCut("b", "the disk of its primary failed")
+
+
 def test_a_checksum_that_nobody_waits_for_any_more_costs_no_member() -> None:
     world, leader = quiet()
     assert leader.upkeep.verify("b")
@@ -263,6 +280,23 @@ def test_nobody_waits_for_what_is_zeroed(monkeypatch: pytest.MonkeyPatch) -> Non
     world.loop.run(world.loop.now + 1.0)
     assert answers == [0] * 4
     assert (ended, leader.size) == ([], SIZE)
+
+
+def test_nobody_grows_while_the_primary_has_no_room() -> None:
+    """A member that had grown would be larger than the volume, and once it leads, so would that."""
+    world, leader = quiet()
+    ended: list[int] = []
+
+    def enlarge(_size: int) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    for _ in range(2):  # the second time it need not be zeroed before
+        Growth(leader, GROWN, enlarge, ended.append).tick()
+        world.loop.run(world.loop.now + 2.0)
+    assert (ended, leader.size) == ([errno.ENOSPC] * 2, SIZE)
+    disk = world.machines["b"].disk
+    assert disk is not None
+    assert disk.superblock.size == SIZE
 
 
 def test_a_volume_that_became_smaller_by_an_accepted_loss_grows_to_zeroes() -> None:

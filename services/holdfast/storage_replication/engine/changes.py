@@ -77,18 +77,19 @@ class Growth:
     def tick(self) -> None:
         """About ten times a second."""
         primary = self._primary
-        small = [p for p in primary.members.peers.values() if p.size < self.size]
-        for peer in small:
-            if peer.phase in FED:
-                primary.stream.send(peer, Kind.RESIZE, offset=self.size)
         if self.ended or primary.stream.ended:
             return
         try:
+            # Before anybody is told: a member that has grown does not become smaller again.
             ready = blank(primary.disk, self.size, self._enlarge)
         except OSError as error:
             self.ended = True
             self._done(error.errno or 5)
             return
+        small = [p for p in primary.members.peers.values() if p.size < self.size]
+        for peer in small:
+            if peer.phase in FED:
+                primary.stream.send(peer, Kind.RESIZE, offset=self.size)
         # The maps first: what `_grow` changes in them would be missing on disk.
         if ready and primary.stream.maps_ready and not any(peer.counts for peer in small):
             self.ended = True

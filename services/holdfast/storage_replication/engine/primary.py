@@ -11,7 +11,7 @@ from holdfast.storage_replication.engine.frames import MAX_LENGTH, Frame
 from holdfast.storage_replication.engine.held import Held, all_done
 from holdfast.storage_replication.engine.links import Links
 from holdfast.storage_replication.engine.membership import Membership
-from holdfast.storage_replication.engine.ports import DiskFailed, Ports, Settings
+from holdfast.storage_replication.engine.ports import DiskFailed, Ports, Settings, VerifyCut
 from holdfast.storage_replication.engine.stream import Stream
 from holdfast.storage_replication.engine.upkeep import Upkeep
 from holdfast.storage_replication.interfaces import Done, Extent, Link, ReadDone
@@ -235,11 +235,15 @@ class Primary:
     def _end(self, error: int) -> None:
         """Everybody who waits is told. From now on nobody is taken for lost, or let go of: after a
         failure of the own disk, the others have what this one may not."""
-        self._ended = self._ended or error
+        failed, self._ended = error == errno.EIO, self._ended or error
         self.stream.ended = True
+        why = "the disk of its primary failed" if failed else "its primary has another role"
         for peer in self.members.peers.values():
             if peer.link is not None:
                 peer.link.close()
+            if peer.verify is not None:
+                peer.verify = None
+                self._ports.report(VerifyCut(peer.name, why))
         self.answers.end(error)
         self._held.end(error)
         self.disk.activity.abandon()
