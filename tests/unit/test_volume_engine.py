@@ -1,6 +1,7 @@
 """What an operator does to a volume in use, and the parts that the crash tester does not judge."""
 
 import errno
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from holdfast.storage_replication.control import Resize
 from holdfast.storage_replication.data_path import orders
 from holdfast.storage_replication.data_path.node import NotNow
-from holdfast.storage_replication.engine import verify
+from holdfast.storage_replication.engine import asynchronous, verify
 from holdfast.storage_replication.engine.asynchronous import Lag
 from holdfast.storage_replication.engine.changes import ChangeRefused, Growth, add_member, repair
 from holdfast.storage_replication.engine.ports import (
@@ -434,6 +435,25 @@ def test_lag_is_what_the_member_has_not_applied() -> None:
     assert (lag.bytes, lag.seconds(15.0), lag.exceeded(15.0)) == (30, 3.0, False)
     lag.wrote(3, 70, 15.0)
     assert lag.exceeded(15.0)
+
+
+def test_the_lag_of_however_many_writes_takes_little_memory_and_is_never_told_too_low() -> None:
+    """A follower that is away may lack millions of them within its bound."""
+    lag, most = Lag(1 << 50, 1e9), 3 * asynchronous.MOST
+    tracemalloc.start()
+    try:
+        for seq in range(1, most + 1):
+            lag.wrote(seq, 512, float(seq))
+        assert tracemalloc.get_traced_memory()[0] < 200 * asynchronous.MOST
+    finally:
+        tracemalloc.stop()
+    for applied in range(0, most, 1000):
+        lag.applied(applied)
+        exact = 512 * (most - applied)
+        assert exact <= lag.bytes <= exact + 512 * 8
+        assert most - applied - 1 <= lag.seconds(float(most)) <= most - applied + 8
+    lag.applied(most)
+    assert (lag.bytes, lag.seconds(1e6)) == (0, 0.0)
 
 
 def test_a_flush_after_which_nothing_was_written_is_not_repeated() -> None:

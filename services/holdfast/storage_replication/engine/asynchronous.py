@@ -2,6 +2,9 @@
 
 from collections import deque
 
+MOST = 65536
+"""Writes told apart; of more, two neighbours count as one, lacking until both are there."""
+
 
 class Lag:
     """Writes that the primary has and the member has not said to have applied."""
@@ -15,11 +18,21 @@ class Lag:
         """A write that the member does not have yet."""
         self._open.append((seq, size, now))
         self.bytes += size
+        if len(self._open) > MOST:
+            self._join()
 
     def applied(self, seq: int) -> None:
         """The member has everything up to `seq`."""
         while self._open and self._open[0][0] <= seq:
             self.bytes -= self._open.popleft()[1]
+
+    def _join(self) -> None:
+        """Two of them have the number of the later and the age of the older: never less lag."""
+        old, self._open = self._open, deque()
+        while len(old) > 1:
+            (_, first, since), (seq, second, _) = old.popleft(), old.popleft()
+            self._open.append((seq, first + second, since))
+        self._open += old
 
     def clear(self) -> None:
         """The member is not counted on any more."""
