@@ -156,6 +156,11 @@ def node_of(folder: Path, disk: MemberDisk, said: list[Any]) -> Node:
     return Node(disk, lambda _size: None, Door("v", folder / "nbd", None, None), None, said.append)
 
 
+async def test_what_was_saved_is_for_no_other_user(tmp_path: Path) -> None:
+    (await overwritten(tmp_path)).file.close()  # type: ignore[attr-defined]
+    assert [(tmp_path / name).stat().st_mode & 0o77 for name in ("data.raw", "undo")] == [0, 0]
+
+
 async def test_one_that_takes_long_goes_on_and_says_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,8 @@ class FolderStore:
     def open(self, name: str, size: int) -> BlockFile:
         """A file of at least `size` bytes, its name and length durable; new bytes are zero."""
         path = self._folder / name
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # For this user alone, as the data is: an undo log holds as much of it.
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(fd).st_size < size:
                 os.ftruncate(fd, size)
