@@ -1,5 +1,6 @@
 """What an operator does to a volume in use, and the parts that the crash tester does not judge."""
 
+import asyncio
 import errno
 import tracemalloc
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from holdfast.storage_replication.control import Resize
+from holdfast.storage_replication.control import Resize, Verify
 from holdfast.storage_replication.data_path import orders
 from holdfast.storage_replication.data_path.node import NotNow
 from holdfast.storage_replication.engine import asynchronous, verify
@@ -18,6 +19,7 @@ from holdfast.storage_replication.engine.ports import (
     Differences,
     MemberLost,
     MemberSilent,
+    Repaired,
     ResyncStarted,
     VerifyCut,
 )
@@ -92,6 +94,34 @@ def test_verify_finds_what_rotted_and_repair_cures_it(name: str, cached: bool) -
     assert other.data.memory == world.machines["a"].data.memory
     for machine in world.machines.values():
         assert machine.data.durable() == bytes(other.data.memory)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_repair_of_many_places_lets_others_have_their_turns(gone: bool) -> None:
+    """Of a disk that seeks they take seconds, and a data path that stands still is killed."""
+    _, leader = quiet()
+    said: list[object] = []
+    node: Any = SimpleNamespace(primary=leader, role=leader, report=said.append)
+    await orders.Orders(node).carry_out(Verify(id=1, member="b", repair=True))
+    pread, read = leader.disk.file.pread, list[int]()
+
+    def counted(offset: int, length: int) -> bytes | bytearray:
+        read.append(offset)
+        return pread(offset, length)
+
+    leader.disk.file.pread = counted  # type: ignore[method-assign]
+    ranges = [(offset, 512) for offset in range(0, SIZE, 1024)]
+    node.on_event(Differences("b", ranges))
+    if gone:
+        del leader.members.peers["b"]
+    before = 0
+    while not said:
+        await asyncio.sleep(0)
+        assert len(read) - before <= orders.AT_ONCE
+        before = len(read)
+    (repaired,) = said
+    assert repaired == Repaired("b", len(ranges), "it is no member any more" if gone else "")
+    assert read == ([] if gone else [offset for offset, _ in ranges])
 
 
 def test_verify_takes_no_write_under_way_for_a_difference() -> None:

@@ -32,6 +32,8 @@ from holdfast.storage_replication.engine.primary import Primary
 
 DEADLINE = 20.0
 """Seconds until an order that waits for others fails; it may be repeated."""
+AT_ONCE = 16
+"""Places that a repair overwrites in one turn of the loop."""
 
 _log = logging.getLogger("holdfast.control")
 
@@ -240,17 +242,22 @@ class Orders:
             self._repairing.discard(event.member)
         if isinstance(event, Differences) and event.member in self._repairing:
             self._repairing.discard(event.member)
-            asyncio.get_running_loop().call_soon(self._repair, event)
+            asyncio.get_running_loop().call_soon(self._repair, event, 0)
 
-    def _repair(self, found: Differences) -> None:
-        problem = ""
+    def _repair(self, found: Differences, done: int) -> None:
+        """Some places in each turn of the loop: they must be read, from wherever they are."""
+        problem, next_ones = "", found.ranges[done : done + AT_ONCE]
         try:
-            repair(self._node.primary, found.member, found.ranges)
+            repair(self._node.primary, found.member, next_ones)
         except HoldfastError as error:
             problem = error.problem
         except OSError as error:
             problem = error.strerror or str(error)
-        self._node.report(Repaired(found.member, len(found.ranges), problem))
+        done += len(next_ones)
+        if problem or done == len(found.ranges):
+            self._node.report(Repaired(found.member, len(found.ranges), problem))
+        else:
+            asyncio.get_running_loop().call_soon(self._repair, found, done)
 
     def _not_now(self, problem: str, cure: str) -> NotNow:
         return NotNow(

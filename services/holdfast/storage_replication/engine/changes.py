@@ -38,10 +38,12 @@ def repair(primary: Primary, member: str, ranges: list[tuple[int, int]]) -> None
 
     Raises ChangeRefused, OSError.
     """
-    peer = primary.members.peers[member]
-    if peer.phase is not Phase.STREAMING:
+    peer = primary.members.peers.get(member)
+    if peer is None or peer.phase is not Phase.STREAMING:
         raise ChangeRefused(
-            f"it is {peer.phase.value}", place=f"member {member}", cure="wait until it is in sync"
+            f"it is {peer.phase.value if peer else 'no member any more'}",
+            place=f"member {member}",
+            cure="wait until it is in sync",
         )
     stream = primary.stream
     # Above every flush so far: before the one below is done, the member lets go of none of it.
