@@ -11,7 +11,7 @@ import pytest
 from holdfast.errors import HoldfastError
 from holdfast.events import Draft
 from holdfast.events.storage import VolumeFellBack
-from holdfast.storage_replication.control import FallBack, Happened, Promote
+from holdfast.storage_replication.control import FallBack, Promote
 from holdfast.storage_replication.data_path import orders
 from holdfast.storage_replication.data_path.arguments import MemberSettings
 from holdfast.storage_replication.data_path.door import Door
@@ -206,13 +206,20 @@ async def test_a_refusal_names_its_cure(tmp_path: Path) -> None:
         await at_work.carry_out(FallBack(id=1, epoch=0))
 
 
-def test_what_was_undone_has_the_request_as_its_cause_however_long_it_took() -> None:
+async def test_what_was_undone_has_the_request_as_its_cause_however_long_it_took(
+    tmp_path: Path,
+) -> None:
     """It is an action, and `holdfast audit verify` wants to know whose."""
     said: list[Draft] = []
-    reports = Reports("b", said.append, lambda: None)
-    trail = reports.asked("v", "ana", "fall_back_volume")
-    reports.going_back["v"] = trail
-    tell(reports, "v", "b", Happened(number=1, time="", epoch=3, what=FellBack()))
-    asked, fell_back = said
+    disk = await overwritten(tmp_path)
+    events: list[Any] = []
+    node = node_of(tmp_path, disk, events)
+    asked = Reports("b", said.append, lambda: None).asked("v", "ana", "fall_back_volume")
+    order = FallBack(id=1, epoch=0, incident=asked.incident, cause=asked.cause)
+    await Orders(node).carry_out(order)
+    node.leave()
+    # The service that asked for it is another one by now.
+    tell(Reports("b", said.append, lambda: None), "v", "b", events[-1])
+    fell_back = said[-1]
     assert isinstance(fell_back.data, VolumeFellBack)
-    assert (fell_back.cause, fell_back.incident) == (asked.id, asked.id)
+    assert (fell_back.cause, fell_back.incident) == (asked.cause, asked.incident)

@@ -103,6 +103,9 @@ class FallBack(Order, frozen=True, kw_only=True, tag="fall_back"):
 
     epoch: int
     """Of the member when the record was asked. At a later one it may have been taken in since."""
+    incident: str = ""
+    cause: str = ""
+    """The request for it, for `Happened(FellBack)`: who asked may have died by then."""
 
 
 class Lease(Message, frozen=True, kw_only=True, tag="lease"):

@@ -165,8 +165,9 @@ class Node:
         if self.dialer is not None:
             self.dialer.know({name: (m.host, m.port) for name, m in members.items() if m.host})
 
-    async def go_back(self) -> None:
-        """To the last consistent state of an unfinished resync. Raises FallbackRefused, OSError."""
+    async def go_back(self, told: FellBack) -> None:
+        """To the last consistent state of an unfinished resync; `told` is reported then. Raises
+        FallbackRefused, OSError."""
         self.leave()
         try:
             soon = asyncio.get_running_loop().call_soon
@@ -176,7 +177,7 @@ class Node:
                 raise refused(self.disk)
             if error:
                 raise OSError(error, os.strerror(error))
-            self.report(FellBack())
+            self.report(told)
         finally:
             self.going_back = None
             self.follow()

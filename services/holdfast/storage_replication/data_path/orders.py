@@ -27,7 +27,13 @@ from holdfast.storage_replication.data_path.control_socket import Service
 from holdfast.storage_replication.data_path.node import Node, NotNow
 from holdfast.storage_replication.data_path.waiting import ended, resolver
 from holdfast.storage_replication.engine.changes import Growth, add_member, repair
-from holdfast.storage_replication.engine.ports import Differences, Event, Repaired, VerifyCut
+from holdfast.storage_replication.engine.ports import (
+    Differences,
+    Event,
+    FellBack,
+    Repaired,
+    VerifyCut,
+)
 from holdfast.storage_replication.engine.primary import Primary
 
 DEADLINE = 20.0
@@ -127,7 +133,7 @@ class Orders:
                 raise self._not_now("it is the primary", "demote it first")
             if order.epoch != node.disk.superblock.epoch:
                 raise self._not_now("a primary has found it meanwhile", "look again")
-            await node.go_back()
+            await node.go_back(FellBack(order.incident, order.cause))
 
     async def _promote(self, order: Promote) -> None:
         node = self._node

@@ -108,6 +108,10 @@ class FallbackLost(Event, frozen=True):
 class FellBack(Event, frozen=True):
     """This copy is what it was before its resync began, durably."""
 
+    incident: str = ""
+    cause: str = ""
+    """The request for it."""
+
 
 class Differences(Event, frozen=True):
     """Verify found them: (offset, length), the first MAX_RANGES."""

@@ -51,7 +51,7 @@ def tell(reports: Reports, volume: str, node: str, happened: Happened) -> None:
     elif isinstance(what, MemberSilent):
         reports.member(volume, epoch, member, f"silent for {what.seconds:.1f} s")
     elif isinstance(what, FellBack):
-        after = reports.going_back.pop(volume, None)
+        after = Trail(what.incident, what.cause) if what.cause else None
     elif member:
         known = reports.signals.of(volume, f"replica-{member}")
         after = Trail(known.incident, known.event) if known else None

@@ -31,8 +31,6 @@ class Reports:
     def __init__(self, node: str, emit: Callable[[Draft], object], changed: Callable[[], None]):
         self._emit, self._changed = emit, changed
         self.signals = Signals(node)
-        self.going_back: dict[str, Trail] = {}
-        """By volume: the request for a fallback that may go on for long."""
 
     @property
     def failing(self) -> tuple[SignalSummary, ...]:

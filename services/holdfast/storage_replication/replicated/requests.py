@@ -171,8 +171,10 @@ async def _fall_back(agent: Agent, trail: Trail) -> str:
     await agent.register.change(
         agent.volume, lambda now: transitions.fall_back(now, agent.place.node), within=WITHIN
     )
-    agent.reports.going_back[agent.volume] = trail
-    done = await client.order(lambda n: FallBack(id=n, epoch=state.epoch), within=FALL_BACK_WITHIN)
+    done = await client.order(
+        lambda n: FallBack(id=n, epoch=state.epoch, incident=trail.incident, cause=trail.cause),
+        within=FALL_BACK_WITHIN,
+    )
     if done.warning:
         return "begun; `holdfast volume status` shows how far it is, `volume_fell_back` the end"
     return "the copy is as it was before its resync began"
