@@ -11,8 +11,10 @@ import pytest
 from holdfast.config.volumes import ReplicatedVolume, VolumeMember
 from holdfast.storage_replication.replicated import supervisor
 from holdfast.storage_replication.replicated.place import SUPERBLOCK, Place
+from holdfast.storage_replication.replicated.process import kill
 from holdfast.storage_replication.replicated.supervisor import Supervisor
 from holdfast.volumes import MemberRecord, VolumeRecord
+from tests.support.nats import free_ports
 from tests.support.waiting import until
 
 
@@ -29,12 +31,12 @@ class Known:
         return self._record
 
 
-def place(folder: Path) -> Place:
+def place(folder: Path, port: int = 0) -> Place:
     member = VolumeMember(path=str(folder / "a.raw"), port=0)
     return Place(
         volume="v", node="a", folder=folder / "v", secrets=folder / "none",
         config=ReplicatedVolume(size="4KiB", members={"a": member}),
-        hosts={"a": ("127.0.0.1", 0)}, member_timeout=1.5, frozen_after=10.0,
+        hosts={"a": ("127.0.0.1", port)}, member_timeout=1.5, frozen_after=10.0,
     )  # fmt: skip
 
 
@@ -42,14 +44,14 @@ def place(folder: Path) -> Place:
 async def supervised(
     where: Place, instance: str
 ) -> AsyncIterator[tuple[Supervisor, asyncio.Task[None], list[str]]]:
-    """Beside it, why it was unable to."""
+    """Beside it, why it was unable to, or why a data path ended."""
     unable: list[str] = []
 
     async def resume() -> None:
         return
 
     known = Known(instance)
-    paths = Supervisor(where, known, lambda _: None, resume, lambda _: None, unable.append)  # type: ignore[arg-type]
+    paths = Supervisor(where, known, lambda _: None, resume, unable.append, unable.append)  # type: ignore[arg-type]
     task = asyncio.create_task(paths.run())
     try:
         yield paths, task, unable
@@ -114,3 +116,26 @@ async def test_one_that_does_not_come_to_its_sockets_is_told_of(
         paths._process._popen.kill()
         await paths._process.ended.wait()
     assert "cannot be started" in unable[0]
+
+
+async def test_one_that_listens_where_it_is_looked_for_no_more_is_started_anew(
+    tmp_path: Path,
+) -> None:
+    """The cluster file was changed, and the service restarted: the data path outlives that."""
+    before, now = (place(tmp_path, port) for port in free_ports(2))
+    instance = before.make_instance()
+    async with supervised(before, instance) as (paths, _, _):
+        await until(paths.ready.is_set, what="it runs")
+        assert paths.state is not None
+        pid = paths.state.pid
+    async with supervised(now, instance) as (paths, _, ends):
+        port = now.hosts["a"][1]
+        await until(
+            lambda: paths.state is not None and paths.state.port == port, what="it is there"
+        )
+        assert paths.state is not None
+        assert paths.state.pid != pid
+        assert paths.state.intact
+        assert "and was killed" in ends[0]
+        pid = paths.state.pid
+    await kill(pid)

@@ -128,10 +128,20 @@ class Supervisor:
             if judge.look(self._heard, monotonic()):
                 return f"it stood still for {limit:g} s"
             record = self._register.record(self._place.volume)
-            if unfit := self._failures.due(self.state, record, self._place.node, monotonic()):
+            unfit = self._failures.due(self.state, record, self._place.node, monotonic())
+            if unfit := unfit or self._elsewhere():
                 return unfit
             await asyncio.wait({hearing}, timeout=LOOK_EVERY)
         return ""
+
+    def _elsewhere(self) -> str:
+        """Why one that serves nobody is where the cluster file says no more; empty: it is not."""
+        state, port = self.state, self._place.hosts[self._place.node][1]
+        if state is None or state.role != "replica" or state.going_back is not None:
+            return ""
+        if not port or not state.port or state.port == port:
+            return ""
+        return f"its port was {state.port}, and is {port} now,"
 
     async def _after(self, pid: int, unfit: str) -> str:
         """Why the connection to this data path is over; one that is of no use is killed."""
