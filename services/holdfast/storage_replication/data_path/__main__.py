@@ -8,6 +8,7 @@ import sys
 import uvloop
 
 from holdfast.arguments import OneLine
+from holdfast.child_log import Bounded
 from holdfast.errors import HoldfastError
 from holdfast.storage_replication.data_path import member, process
 from holdfast.storage_replication.data_path.arguments import parse
@@ -16,7 +17,7 @@ from holdfast.storage_replication.data_path.arguments import parse
 def main() -> int:
     """Runs until it is told to stop; returns the exit code."""
     settings = parse()
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Bounded(sys.stderr)
     name = f"data_path@{settings.volume}"
     handler.setFormatter(OneLine(f"%(asctime)s %(levelname)s {name} %(name)s: %(message)s"))
     logging.basicConfig(level=os.environ.get("HOLDFAST_LOG", "INFO"), handlers=[handler])
