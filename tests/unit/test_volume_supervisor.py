@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 
 from holdfast.config.volumes import ReplicatedVolume, VolumeMember
+from holdfast.storage_replication.memory import Memory
 from holdfast.storage_replication.replicated import supervisor
+from holdfast.storage_replication.replicated.agent import Agent
+from holdfast.storage_replication.replicated.asks import Asks
 from holdfast.storage_replication.replicated.place import SUPERBLOCK, Place
 from holdfast.storage_replication.replicated.process import kill
+from holdfast.storage_replication.replicated.reports import Reports
+from holdfast.storage_replication.replicated.roster import Roster
 from holdfast.storage_replication.replicated.supervisor import Supervisor
+from holdfast.storage_replication.replicated.tenancy import Tenancy
 from holdfast.volumes import MemberRecord, VolumeRecord
 from tests.support.nats import free_ports
 from tests.support.waiting import until
@@ -139,3 +145,20 @@ async def test_one_that_listens_where_it_is_looked_for_no_more_is_started_anew(
         assert "and was killed" in ends[0]
         pid = paths.state.pid
     await kill(pid)
+
+
+@pytest.mark.parametrize("part", [Asks, Roster, Tenancy, Supervisor])
+async def test_a_part_of_a_service_that_ends_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type
+) -> None:
+    """A question that nobody answers any more would freeze the volume for good."""
+
+    async def broken(_: object) -> None:
+        raise RuntimeError("unexpected")
+
+    monkeypatch.setattr(part, "run", broken)
+    reports = Reports("a", lambda _: None, lambda: None)
+    agent = Agent(place(tmp_path), "boot", Known("lost"), Memory(tmp_path), reports)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="unexpected"):
+        async with asyncio.timeout(5.0):
+            await agent.run()

@@ -64,13 +64,16 @@ class Agent:
         return self.register.record(self.volume)
 
     async def run(self) -> None:
-        """Until cancelled; the data path goes on (I10)."""
+        """Until cancelled; the data path goes on (I10). Raises what any part does: one that ended
+        unseen would answer nobody any more."""
         parts = (self._asks.run(), self._tenancy.run(), self.roster.run(), self._resume_again())
-        beside = [asyncio.create_task(one) for one in parts]
+        tasks = [asyncio.create_task(one) for one in (self.paths.run(), *parts)]
         try:
-            await self.paths.run()
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for one in ended:
+                one.result()
         finally:
-            await end(*beside)
+            await end(*tasks)
 
     def lease(self, lease: NodeLease) -> None:
         """Recovery renewed this node's lease."""
