@@ -86,21 +86,20 @@ class StorageService(Service):
             BucketAt(world.volumes.bucket, self, self.loop),  # type: ignore[arg-type]
             self._recorded,
         )
-        memory = Kept(self)
-        self.agents = {
-            name: Agent(member, place.boot, self._register, memory, self.reports)
-            for name, member in world.volumes.members_at(place.name).items()
-        }
-        for agent in self.agents.values():
-            agent.changed = self._changed.set
+        self.agents: dict[str, Agent] = {}
 
     def start(self) -> None:
         """As `Fleet.start` does."""
         self.loop.enter(self._begin)
 
     def _begin(self) -> None:
+        # In a turn of the loop: what stands in for the machine is there only then.
         self.loop.work(self._register.run(), "records")
-        for name, agent in self.agents.items():
+        memory, place = Kept(self), self.place
+        for name, member in self.world.volumes.members_at(place.name).items():
+            agent = Agent(member, place.boot, self._register, memory, self.reports)
+            agent.changed = self._changed.set
+            self.agents[name] = agent
             self.loop.work(agent.run(), f"volume {name}")
         self.loop.work(self._pulses(), "pulses")
 
