@@ -70,6 +70,17 @@ def test_a_copy_in_sync_comes_before_an_earlier_node_and_one_behind_is_refused()
     assert "lacks acknowledged writes; beta has all" in choice.reasons("alpha")
 
 
+def test_a_record_of_the_past_counts_on_nobody_but_the_newest_copy() -> None:
+    """The bucket was restored: by it both are in sync, and beta was taken out since."""
+    alpha, beta = copy("in_sync", epoch=6, record=4), copy("in_sync", epoch=4, record=4)
+    choice = choose(state(cluster(), alpha, beta), "g", NOW, [], "beta")
+    assert choice.target == "alpha"
+    assert "of the past (epoch 4): the copy on alpha is of epoch 6" in choice.reasons("beta")
+    for known in (6, 0):  # as it is, and by a service that does not tell
+        beta = copy("in_sync", epoch=4, record=known)
+        assert choose(state(cluster(), alpha, beta), "g", NOW, [], "beta").target == "beta"
+
+
 def test_an_orderly_move_gives_a_copy_that_follows_all_of_it() -> None:
     copies = primary(lag_bytes=512, lag_seconds=0.1), copy("following", in_sync=["alpha"])
     lost = choose(state(cluster(mode="async"), *copies), "g", NOW, ["b"], "beta")

@@ -25,9 +25,21 @@ def forbid(state: State, group: str, view: NodeView, *, orderly: bool = False) -
             return f"its copy of volume {name} cannot be used: {copy.problem}"
         if copy.standing == "none":
             return f"it has no copy of volume {name} on record"
+        if newer := _newer(state, view, copy):
+            return f"its record of volume {name} is of the past (epoch {copy.record}): {newer}"
         if copy.standing == "behind" or _lags(state, view, volume, copy, orderly):
             return f"its copy of volume {name} {_lacks(state, view, name, copy)}{_cure(copy)}"
     return None
+
+
+def _newer(state: State, view: NodeView, copy: VolumePulse) -> str:
+    """Another copy that has accepted a later epoch than the record has: a bucket went back in time,
+    as one that was restored, and who is in sync by it may lack acknowledged writes."""
+    for other in state.nodes.values():
+        seen = other.copy(copy.volume) if other.node != view.node else None
+        if seen and 0 < copy.record < seen.epoch and other.boot and other.suspicion is None:
+            return f"the copy on {other.node} is of epoch {seen.epoch}"
+    return ""
 
 
 def _lags(

@@ -61,6 +61,10 @@ class VolumePulse(msgspec.Struct, frozen=True, kw_only=True):
     role: Literal["primary", "replica", "off"]
     """Of the data path; `off`: it does not run."""
     epoch: Epoch
+    """That the copy has accepted; 0: its data path does not run."""
+    record: Epoch = 0
+    """The record's, as it is known here; never less than that of any copy, unless it is lost or of
+    the past."""
     size: Count
     frozen: Text = ""
     """Of a primary: why writes wait."""

@@ -25,6 +25,7 @@ def pulse(
         intact=state.intact if state else True,
         role=state.role if state else "off",
         epoch=state.epoch if state else 0,
+        record=record.epoch if record else 0,
         size=record.size if record else 0,
         frozen=state.frozen[:200] if state else "",
         in_sync=record.in_sync if record else [],

@@ -13,6 +13,7 @@ from holdfast.events.storage import VolumeLossAccepted
 from holdfast.storage_replication.control import Demote, Promote, State
 from holdfast.storage_replication.replicated import transitions
 from holdfast.storage_replication.replicated.client import DataPathFailed
+from holdfast.storage_replication.replicated.past import alone_if_of_the_past
 from holdfast.storage_replication.replicated.place import Place
 from holdfast.storage_replication.replicated.presence import answering
 from holdfast.storage_replication.replicated.process import kill
@@ -91,7 +92,7 @@ class Role:
                 transitions.go_on(record, place.node)
             asynchronous = place.config.mode == "async"
             own = transitions.promote(
-                record,
+                alone_if_of_the_past(record, place.node, state.epoch),
                 place.node,
                 epoch,
                 present,
