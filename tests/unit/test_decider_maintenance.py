@@ -358,6 +358,29 @@ def test_a_group_that_failed_on_a_node_does_not_go_back_there() -> None:
     assert world.record().owner == "beta"
 
 
+def test_a_group_that_came_back_too_often_stays_where_it_is_and_is_moved_if_it_fails() -> None:
+    """It runs well: what its host did to it is no reason to leave it alone once it fails itself."""
+    policy = {
+        "failback": "automatic",
+        "failback_after": 10.0,
+        "max_moves": 2,
+        "moves_window": 120.0,
+    }
+    world = running(policies={"g0": policy})
+    lose_and_return(world, after=30.0)
+    assert world.record().owner == "alpha"
+    lose_and_return(world, after=30.0)
+    assert world.record().owner == "beta"
+    assert world.emitted(DecisionRefused)[-1].rule == "moved_too_often"
+    assert world.emitted(QuarantineBegan) == []
+    world.run(60.0)
+    assert world.record().owner == "alpha", "the window is over"
+    world.run(125.0)
+    world.report("alpha", "failed")
+    world.run(10.0)
+    assert world.record().owner == "beta"
+
+
 def test_a_window_lets_it_begin_only_while_it_is_open() -> None:
     policy = {
         "failback": "automatic",

@@ -24,8 +24,12 @@ SAME_WITHIN = 30.0
 """Seconds within which one loss of a node may show in the records of several groups."""
 
 
-def too_often(state: State, view: GroupView, now: float, after: Trail) -> Refusal | None:
-    """The refusal to move the group again, when it is in quarantine or used up its moves."""
+def too_often(
+    state: State, view: GroupView, now: float, after: Trail, *, healthy: bool = False
+) -> Refusal | None:
+    """The refusal to move the group again, when it is in quarantine or used up its moves. One that
+    runs well, and would only run better elsewhere, is not quarantined for that: it may fail yet.
+    """
     mark = marked(state, "quarantine", Scope.GROUP, view.group)
     if mark is not None:
         text = f"it is in quarantine: {mark.reason}"
@@ -35,7 +39,7 @@ def too_often(state: State, view: GroupView, now: float, after: Trail) -> Refusa
     if len(recent) < limits.max_moves:
         return None
     reason = f"it moved {len(recent)} times within {limits.moves_window:.0f} s"
-    return Refusal("moved_too_often", reason, after, [after.cause], quarantine=True)
+    return Refusal("moved_too_often", reason, after, [after.cause], quarantine=not healthy)
 
 
 def quarantine_group(turn: Turn, view: GroupView, refusal: Refusal) -> None:

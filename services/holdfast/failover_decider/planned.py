@@ -34,7 +34,7 @@ def misplaced(state: State, view: GroupView, now: float) -> Verdict:
     if choice.target is None:
         told = f"{reason}; no node may run it instead: {choice.reasons()}"
         return Refusal("misplaced", told[:1000], owner.seen, [owner.seen.cause])
-    refusal = damping.too_often(state, view, now, owner.seen)
+    refusal = damping.too_often(state, view, now, owner.seen, healthy=True)
     after = state.nodes[choice.target].seen or owner.seen
     return refusal or chosen("misplaced", MoveKind.SWITCHOVER, Phase.STOPPING, choice, after)
 
@@ -62,7 +62,7 @@ def failback(state: State, view: GroupView, now: float) -> Verdict:
     target = state.nodes[choice.target]
     if target.seen is None:
         return None
-    refusal = damping.too_often(state, view, now, target.seen)
+    refusal = damping.too_often(state, view, now, target.seen, healthy=True)
     return refusal or chosen("failback", MoveKind.FAILBACK, Phase.STOPPING, choice, target.seen)
 
 
