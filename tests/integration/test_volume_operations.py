@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 
@@ -61,6 +62,37 @@ async def test_a_member_is_removed_and_added_again(cluster: VolumeCluster) -> No
         await cluster.seen("volume_set_changed", since=began, change="taken_in", member=other)
         await cluster.in_sync()
         assert await asyncio.to_thread(ledger.wait_acknowledged, 20, 20), "on both again"
+    assert await cluster.verified(other) == []
+    await cluster.healthy()
+
+
+async def test_a_host_restored_from_a_snapshot_gets_its_copy_anew(cluster: VolumeCluster) -> None:
+    """Nobody can tell that it went back in time; so its copy is taken out before it starts."""
+    owner, other = await both(cluster)
+    disk = cluster.device(other)
+    state = cluster.local.place(other).state / "storage_replication"
+    await cluster.lead_from("witness")
+    await cluster.kill_host(other)
+    data, files = disk.read_bytes(), cluster.folder / "files"
+    shutil.copytree(state, files, ignore=shutil.ignore_patterns("*.sock"))
+    await cluster.local.place(other).start()
+    async with cluster.observed() as ledger:
+        await cluster.in_sync()
+        assert await asyncio.to_thread(ledger.wait_acknowledged, 40, 40)
+        await cluster.kill_host(other)
+        assert disk.read_bytes() != data
+        disk.write_bytes(data)
+        shutil.rmtree(state)
+        shutil.copytree(files, state)
+        code, said = await cluster.command("volume", "members", "remove", VOLUME, other)
+        assert code == 0, said
+        began = wall_time()
+        await cluster.local.place(other).start()
+        await cluster.status_where(lambda now: alone(now, owner, other), "its copy does not count")
+        code, said = await cluster.command("volume", "members", "add", VOLUME, other)
+        assert code == 0, said
+        await cluster.seen("volume_set_changed", since=began, change="taken_in", member=other)
+        await cluster.in_sync()
     assert await cluster.verified(other) == []
     await cluster.healthy()
 
