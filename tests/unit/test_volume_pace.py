@@ -290,3 +290,13 @@ def test_an_estimate_follows_the_speed_of_now() -> None:
     assert progress.eta is None
     progress.did(500)
     assert progress.eta == 0.0
+
+
+def test_a_slow_beginning_is_not_all_that_an_estimate_knows() -> None:
+    """Connecting, and caches to be filled, are over after the first second."""
+    progress = Progress(1000)
+    progress.tick(0.0)
+    for second, size in enumerate((150, 300), 1):
+        progress.did(size)
+        progress.tick(float(second))
+    assert progress.eta == pytest.approx(550 / 300, rel=0.4)

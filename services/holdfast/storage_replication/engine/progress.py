@@ -1,7 +1,9 @@
 """How far a comparison is, and when it will be done."""
 
 _MEMORY = 0.9
-"""Of the speed: how much of the past a second keeps."""
+"""How much of the past counts still a second later."""
+_LEAST = 0.9
+"""Seconds that must have been seen."""
 
 
 class Progress:
@@ -11,23 +13,21 @@ class Progress:
         self.total, self.done = total, 0
         self._seen = 0
         self._at: float | None = None
-        self._speed: float | None = None
+        # Of late: what is past fades in both, so a slow beginning weighs no more than what follows.
+        self._bytes = self._seconds = 0.0
 
     def did(self, size: int) -> None:
         """That many bytes more."""
         self.done = min(self.total, self.done + size)
 
     def tick(self, now: float) -> None:
-        """Look at the speed; about once a second."""
+        """Look at the speed; with each tick of the clockwork."""
         if self._at is None:
             self._at, self._seen = now, self.done
-            return
         passed = now - self._at
-        if passed < 1.0:
-            return
-        speed = (self.done - self._seen) / passed
         keep = _MEMORY**passed
-        self._speed = speed if self._speed is None else keep * self._speed + (1 - keep) * speed
+        self._bytes = keep * self._bytes + self.done - self._seen
+        self._seconds = keep * self._seconds + passed
         self._at, self._seen = now, self.done
 
     @property
@@ -35,6 +35,6 @@ class Progress:
         """Seconds left at the recent speed; None: nobody knows, as after a start or a stall."""
         if self.done >= self.total:
             return 0.0
-        if not self._speed or self._speed < 1.0:
+        if self._seconds < _LEAST or self._bytes < self._seconds:
             return None
-        return (self.total - self.done) / self._speed
+        return (self.total - self.done) * self._seconds / self._bytes

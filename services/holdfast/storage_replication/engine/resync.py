@@ -75,7 +75,6 @@ class Resync:
 
     def tick(self, now: float) -> None:
         """About once a second."""
-        self.progress.tick(now)
         if not self._aside or self._again:
             return
         if not self._retry_at:

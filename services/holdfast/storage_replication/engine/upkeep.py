@@ -167,6 +167,7 @@ class Upkeep:
         allowance = self.rate.speed * min(passed, _BURST)
         ceiling = self.rate.speed * _BURST
         if peer.resync is not None:
+            peer.resync.progress.tick(now)
             peer.resync.budget = min(ceiling, peer.resync.budget + allowance)
             geometry = self._stream.disk.geometry
             gentle = self._gentle and peer.phase is Phase.RESYNCING
