@@ -142,13 +142,14 @@ UNCONFIRMED = Flow(
         **at("target", *_BOOTS, victims=DRIVERS),
         **at("source", "node_seen-{}", victims=DRIVERS),
         **at("source", "decision_made-reboot_unconfirmed"),
-        **_stopping("source", GATE, victims=VICTIMS),
+        **_stopping("source", victims=VICTIMS),
         **_starting("target"),
     },
     causes.reboots_and_cannot_tell,
     made=causes.unfenced,
     prepare=causes.on_its_second_host,
-    beside=BESIDE | _NEW_BOOT,
+    # What the order replaces, the hands' own stop of it, may end first, and nobody tells then.
+    beside=BESIDE | _NEW_BOOT | {GATE.format("source")},
 )
 WORD = Flow(
     {
