@@ -243,12 +243,17 @@ async def test_without_its_starter_it_becomes_nothing(tmp_path: Path) -> None:
 async def test_a_program_gets_what_is_meant_for_it_and_nothing_of_the_gate(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = 'pwd; env; echo "$1"; ls /proc/self/fd; cat /proc/self/status'
-    child = await Launcher().launch(
-        ["sh", "-c", script, "sh", "two words é"],
-        environment={"PATH": os.defpath, "A": "x=y\nz", processes.TOKEN_VARIABLE: "token"},
-        directory=str(tmp_path),
-        log=log,
-    )
+    # As of hands that were started with `nohup`.
+    was = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        child = await Launcher().launch(
+            ["sh", "-c", script, "sh", "two words é"],
+            environment={"PATH": os.defpath, "A": "x=y\nz", processes.TOKEN_VARIABLE: "token"},
+            directory=str(tmp_path),
+            log=log,
+        )
+    finally:
+        signal.signal(signal.SIGHUP, was)
     await asyncio.wait_for(child.ended.wait(), 10.0)
     said = log.read_text().splitlines()
     assert said[0] == str(tmp_path)

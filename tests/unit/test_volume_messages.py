@@ -202,6 +202,7 @@ def frames(draw: st.DrawFn, kinds: list[Kind], epoch: int) -> tuple[Frame, bytes
 @given(st.lists(frames(list(Kind), 2), max_size=20))
 @example([(Frame(Kind.HELLO, 0, 2, 0, 0, 0), hello(2**63))])
 @example([(Frame(Kind.HELLO, 0, 2, 0, 0, 0), hello(2**64 - 1))])
+@example([(Frame(Kind.BEGIN, 1, 2, 0, 0, 0), b""), (Frame(Kind.WRITE, 0, 2, 1, 1, 1), b"x")])
 @settings(max_examples=60, deadline=None)
 def test_no_frames_break_a_replica(came: list[tuple[Frame, bytes] | None]) -> None:
     world, replica = follower()

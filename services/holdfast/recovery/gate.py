@@ -19,6 +19,8 @@ LATE = b"late"
 """Why nothing was executed: this, or an errno in decimal. End of file: it was."""
 NUMBER_BYTES = 8
 NEVER = 2**63 - 1
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+"""By the interpreter, and by whoever started the hands with `nohup` or in the background."""
 
 
 def number(value: int) -> bytes:
@@ -59,8 +61,8 @@ def main(orders: int, answers: int) -> None:
     not_after = _number(orders)
     for fd in (orders, answers):
         os.set_inheritable(fd, False)
-    # The interpreter ignores them, and a program would inherit that.
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+    # A program would inherit that.
+    for ignored in IGNORED:
         signal.signal(ignored, signal.SIG_DFL)
     try:
         os.chdir(directory)

@@ -118,16 +118,19 @@ class SimFile:
         return bytes(self._disk[offset : offset + length])
 
     def pwrite(self, offset: int, data: bytes | memoryview) -> None:
-        assert offset % SECTOR == 0
-        assert len(data) % SECTOR == 0
-        assert offset + len(data) <= self.size
-        if self._failed or self._power.fails():
+        end = offset + len(data)
+        assert end <= self.size
+        sectors = range(offset // SECTOR * SECTOR, end, SECTOR)
+        # Of a part of a sector the rest has to be read first.
+        parts = {s for s in (offset, end) if s % SECTOR}
+        unreadable = any(s // SECTOR * SECTOR in self.bad for s in parts)
+        if self._failed or unreadable or self._power.fails():
             _refuse()
         self._power.step()
         self._writes += 1
-        self.bad.difference_update(range(offset, offset + len(data), SECTOR))
-        self.memory[offset : offset + len(data)] = data
-        for start in range(offset, offset + len(data), SECTOR):
+        self.bad.difference_update(sectors)
+        self.memory[offset:end] = data
+        for start in sectors:
             content = bytes(self.memory[start : start + SECTOR])
             self._cached.setdefault(start, []).append((self._writes, content))
         self._power.step()
