@@ -118,9 +118,15 @@ def on_recording(turn: Turn, possible: bool) -> None:
 
 def _stop_leading(turn: Turn) -> None:
     turn.state = standing.stop_leading(
-        replace(turn.state, leading=False, election=None, silent_voters={}, redundancy=Redundancy())
+        replace(
+            turn.state,
+            leading=False,
+            election=None,
+            silent_voters={},
+            silent_monitors={},
+            redundancy=Redundancy(),
+        )
     )
-    turn.state = replace(turn.state, silent_monitors={})
     for view in turn.state.groups.values():
         turn.set_group(
             GroupView(

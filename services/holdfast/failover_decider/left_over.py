@@ -5,16 +5,16 @@ another name, or a resource into another group, does not want it to run twice. S
 ran waits until that is stopped; an operator who knows better starts it.
 """
 
+from holdfast.failover_decider import proofs
 from holdfast.failover_decider.state import GroupView, State, Trail
 from holdfast.failover_decider.verdicts import Refusal
-from holdfast.wire import FencedOff, OperatorWord
 
 
 def left_running(state: State, view: GroupView, after: Trail) -> Refusal | None:
     """A group that never ran is not started while its resources may run under another name."""
     mine = state.cluster.groups[view.group].resources
     for node in state.nodes.values():
-        if node.hands is None or isinstance(node.proof, FencedOff | OperatorWord):
+        if node.hands is None or proofs.is_off(node.proof):
             continue
         for report in node.hands.groups:
             names = ", ".join(name for name in report.left if name in mine)

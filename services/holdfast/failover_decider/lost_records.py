@@ -10,7 +10,7 @@ that is lost, nothing at all is decided until an operator has: `buckets_lost`.
 from holdfast.events import Health, Layer
 from holdfast.events.fields import service_entity
 from holdfast.events.health import HealthSignal
-from holdfast.failover_decider import claims
+from holdfast.failover_decider import claims, proofs
 from holdfast.failover_decider.messages import PrepareStreams
 from holdfast.failover_decider.placement import alive
 from holdfast.failover_decider.state import GroupView, NodeView, State, Trail
@@ -19,7 +19,6 @@ from holdfast.failover_decider.verdicts import Refusal
 from holdfast.failover_decider.writing import refuse, write
 from holdfast.ownership import OwnershipRecord, Phase
 from holdfast.structs import replace
-from holdfast.wire import FencedOff, OperatorWord
 
 SETTLE = 2.0
 """Seconds in which the watch may still show the record that the hands know already."""
@@ -115,7 +114,7 @@ def _rebuilt(state: State, view: GroupView, now: float) -> tuple[OwnershipRecord
     running: list[NodeView] = []
     for name in dict.fromkeys([*state.cluster.groups[view.group].nodes, *reports]):
         node = state.nodes[name]
-        if _over(node):
+        if proofs.is_off(node.proof):
             continue
         heard = alive(state, node, now) and now - node.hands_heard < state.timing.ttl
         if name not in reports or not heard:
@@ -132,8 +131,3 @@ def _rebuilt(state: State, view: GroupView, now: float) -> tuple[OwnershipRecord
         return fresh, ""
     (owner,) = running
     return replace(fresh, owner=owner.node, boot=owner.boot, phase=Phase.ACTIVE), ""
-
-
-def _over(node: NodeView) -> bool:
-    """Whether the boot that reported is proven to be over."""
-    return isinstance(node.proof, FencedOff | OperatorWord)

@@ -34,7 +34,7 @@ def start_or_hold(turn: Turn, view: GroupView, finished: str) -> None:
     missing = constraints.missing(turn.state, view.group)
     elsewhere = claims.runs_somewhere(turn.state, view, turn.now)
     if missing or elsewhere or choice.target is None:
-        text = f"no node may run it: {choice.reasons()}"[:1000]
+        text = choice.nobody()
         text = constraints.waits_for(missing) if missing else elsewhere or text
         held = next_intent(turn, view, finished, target=None)
         record = changed(view, phase=Phase.HELD, owner=None, boot=None, intent=held, reason=text)

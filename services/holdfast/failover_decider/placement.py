@@ -26,6 +26,10 @@ class Choice(msgspec.Struct, frozen=True):
         said = [a for a in self.alternatives if node in (None, a.choice)] or self.alternatives
         return "; ".join(f"{a.choice}: {a.rejected_because}" for a in said)
 
+    def nobody(self) -> str:
+        """That no node may run it, and why each may not."""
+        return f"no node may run it: {self.reasons()}"[:1000]
+
 
 def choose(
     state: State,

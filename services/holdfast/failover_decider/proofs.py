@@ -29,6 +29,11 @@ def suffices(proof: Proof | None, record: OwnershipRecord, *, managed: bool = Tr
     return proof is not None and (ends_with_the_lease or not isinstance(proof, LeaseExpired))
 
 
+def is_off(proof: Proof | None) -> bool:
+    """Whether it says that the machine itself was off, so that nothing of that boot runs."""
+    return isinstance(proof, FencedOff | OperatorWord)
+
+
 def detail(proof: Proof, ttl: float) -> str:
     """What the proof rests on, in words; `ttl` in seconds."""
     match proof:

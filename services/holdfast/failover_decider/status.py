@@ -126,4 +126,4 @@ def _held_by(state: State, view: GroupView, now: float) -> str:
     if missing := constraints.missing(state, view.group):
         return constraints.waits_for(missing)
     choice = choose(state, view.group, now, record.intent.tried if record.intent else [])
-    return f"no node may run it: {choice.reasons()}"[:1000] if choice.target is None else ""
+    return choice.nobody() if choice.target is None else ""

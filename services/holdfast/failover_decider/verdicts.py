@@ -71,7 +71,7 @@ def onward(state: State, view: GroupView, now: float) -> tuple[MoveKind, Choice]
 
 def nowhere(rule: str, choice: Choice, after: Trail) -> Refusal:
     """There is no node for it."""
-    return Refusal(rule, f"no node may run it: {choice.reasons()}"[:1000], after, [after.cause])
+    return Refusal(rule, choice.nobody(), after, [after.cause])
 
 
 def owner_of(state: State, view: GroupView) -> NodeView:
