@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.config.volumes import ReplicatedVolume, VolumeMember
 from holdfast.storage_replication.memory import Memory
 from holdfast.storage_replication.replicated import supervisor
 from holdfast.storage_replication.replicated.agent import Agent
@@ -19,31 +18,13 @@ from holdfast.storage_replication.replicated.reports import Reports
 from holdfast.storage_replication.replicated.roster import Roster
 from holdfast.storage_replication.replicated.supervisor import Supervisor
 from holdfast.storage_replication.replicated.tenancy import Tenancy
-from holdfast.volumes import MemberRecord, VolumeRecord
+from tests.support.lone_copy import Known, lone_place, lone_record
 from tests.support.nats import free_ports
 from tests.support.waiting import until
 
 
-class Known:
-    """A register that knows one record."""
-
-    def __init__(self, instance: str) -> None:
-        self._record = VolumeRecord(
-            volume="v", uuid="u", size=4096, epoch=1, primary="a", in_sync=["a"],
-            members={"a": MemberRecord(instance=instance)},
-        )  # fmt: skip
-
-    def record(self, _volume: str) -> VolumeRecord:
-        return self._record
-
-
 def place(folder: Path, port: int = 0) -> Place:
-    member = VolumeMember(path=str(folder / "a.raw"), port=0)
-    return Place(
-        volume="v", node="a", folder=folder / "v", secrets=folder / "none",
-        config=ReplicatedVolume(size="4KiB", members={"a": member}),
-        hosts={"a": ("127.0.0.1", port)}, member_timeout=1.5, frozen_after=10.0,
-    )  # fmt: skip
+    return lone_place(folder, folder / "a.raw", "4KiB", port=port)
 
 
 @asynccontextmanager
@@ -56,7 +37,7 @@ async def supervised(
     async def resume() -> None:
         return
 
-    known = Known(instance)
+    known = Known(lone_record(4096, instance))
     paths = Supervisor(where, known, lambda _: None, resume, unable.append, unable.append)  # type: ignore[arg-type]
     task = asyncio.create_task(paths.run())
     try:
@@ -158,7 +139,8 @@ async def test_a_part_of_a_service_that_ends_is_not_missed(
 
     monkeypatch.setattr(part, "run", broken)
     reports = Reports("a", lambda _: None, lambda: None)
-    agent = Agent(place(tmp_path), "boot", Known("lost"), Memory(tmp_path), reports)  # type: ignore[arg-type]
+    known = Known(lone_record(4096, "lost"))
+    agent = Agent(place(tmp_path), "boot", known, Memory(tmp_path), reports)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="unexpected"):
         async with asyncio.timeout(5.0):
             await agent.run()

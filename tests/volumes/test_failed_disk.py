@@ -9,15 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import clock
-from holdfast.config.volumes import ReplicatedVolume, VolumeMember
-from holdfast.storage_replication.control import Bounds, Promote
 from holdfast.storage_replication.engine.ports import DiskFailed
 from holdfast.storage_replication.replicated import failures
-from holdfast.storage_replication.replicated.place import Place
 from holdfast.storage_replication.replicated.process import kill
 from holdfast.storage_replication.replicated.supervisor import Supervisor
-from holdfast.volumes import MemberRecord, VolumeRecord
+from tests.support.lone_copy import Known, lead, lone_place, lone_record
 from tests.support.nbd_client import Client
 from tests.support.replicated import MIB, Volume, running
 
@@ -78,46 +74,20 @@ def test_a_replica_without_room_heals_when_there_is_room(tmp_path: Path, small: 
         volume.same()
 
 
-class Known:
-    """A register that knows one record."""
-
-    def __init__(self, record: VolumeRecord) -> None:
-        self._record = record
-
-    def record(self, _volume: str) -> VolumeRecord:
-        return self._record
-
-
 async def test_the_last_copy_is_served_again_when_there_is_room(
     tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failures, "PAUSES", (0.5,))
-    folder = tmp_path / "state" / "v1"
-    member = VolumeMember(path=str(small / "a.raw"), port=0)
-    place = Place(
-        volume="v1", node="a", folder=folder, secrets=tmp_path / "none",
-        config=ReplicatedVolume(size="16MiB", members={"a": member}),
-        hosts={"a": ("127.0.0.1", 0)}, member_timeout=1.5, frozen_after=10.0,
-    )  # fmt: skip
-    record = VolumeRecord(
-        volume="v1", uuid="u", size=SIZE, epoch=1, primary="a", in_sync=["a"],
-        members={"a": MemberRecord(instance=place.make_instance())},
-    )  # fmt: skip
+    place = lone_place(tmp_path / "state", small / "a.raw", "16MiB")
+    known = Known(lone_record(SIZE, place.make_instance()))
     ends: list[str] = []
     promoted = asyncio.Event()
 
     async def resume() -> None:
-        assert paths.client is not None
-        await paths.client.order(
-            lambda number: Promote(
-                id=number, epoch=1, counted=True, members={}, bounds=Bounds(),
-                valid_until=clock.monotonic() + 600.0,
-            ),
-            within=10.0,
-        )  # fmt: skip
+        await lead(paths.client)
         promoted.set()
 
-    paths = Supervisor(place, Known(record), lambda _: None, resume, ends.append, ends.append)  # type: ignore[arg-type]
+    paths = Supervisor(place, known, lambda _: None, resume, ends.append, ends.append)  # type: ignore[arg-type]
     task = asyncio.create_task(paths.run())
     try:
         async with asyncio.timeout(60.0):

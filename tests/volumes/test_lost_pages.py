@@ -14,15 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import clock
-from holdfast.config.volumes import ReplicatedVolume, VolumeMember
 from holdfast.nbd_protocol import Command
 from holdfast.storage_replication.blocks.lost_pages import LostPages
-from holdfast.storage_replication.control import Bounds, Promote
 from holdfast.storage_replication.replicated.place import Place
 from holdfast.storage_replication.replicated.process import gone, kill
 from holdfast.storage_replication.replicated.supervisor import Supervisor
-from holdfast.volumes import MemberRecord, VolumeRecord
+from tests.support.lone_copy import Known, lead, lone_place, lone_record
 from tests.support.nbd_client import Client, request
 from tests.volumes.tools import need, need_devices, run
 
@@ -97,16 +94,6 @@ async def test_who_has_it_open_from_before_is_told_of_what_another_one_lost(disk
     late.close()
 
 
-class Known:
-    """A register that knows one record."""
-
-    def __init__(self, record: VolumeRecord) -> None:
-        self._record = record
-
-    def record(self, _volume: str) -> VolumeRecord:
-        return self._record
-
-
 def _flushing(place: Place) -> socket.socket:
     """A client that has written, and waits for its flush."""
     client = Client(place.socket)
@@ -118,34 +105,19 @@ def _flushing(place: Place) -> socket.socket:
 async def test_a_copy_that_lost_pages_with_its_data_path_is_not_intact(
     tmp_path: Path, disk: Disk
 ) -> None:
-    member = VolumeMember(path=str(disk.device), port=0)
-    place = Place(
-        volume="v1", node="a", folder=tmp_path / "v1", secrets=tmp_path / "none",
-        config=ReplicatedVolume(size="16MiB", members={"a": member}),
-        hosts={"a": ("127.0.0.1", 0)}, member_timeout=1.5, frozen_after=30.0,
-    )  # fmt: skip
-    record = VolumeRecord(
-        volume="v1", uuid="u", size=SIZE, epoch=1, primary="a", in_sync=["a"],
-        members={"a": MemberRecord(instance=place.make_instance())},
-    )  # fmt: skip
+    place = lone_place(tmp_path, disk.device, "16MiB", frozen_after=30.0)
+    known = Known(lone_record(SIZE, place.make_instance()))
     ends: list[str] = []
     resumed: asyncio.Queue[bool] = asyncio.Queue()
 
     async def resume() -> None:
-        assert paths.client is not None
         assert paths.state is not None
         resumed.put_nowait(paths.state.intact)
         if not ends:
-            await paths.client.order(
-                lambda number: Promote(
-                    id=number, epoch=1, counted=True, members={}, bounds=Bounds(),
-                    valid_until=clock.monotonic() + 600.0,
-                ),
-                within=10.0,
-            )  # fmt: skip
+            await lead(paths.client)
         resumed.put_nowait(True)
 
-    paths = Supervisor(place, Known(record), lambda _: None, resume, ends.append, lambda _: None)  # type: ignore[arg-type]
+    paths = Supervisor(place, known, lambda _: None, resume, ends.append, lambda _: None)  # type: ignore[arg-type]
     task = asyncio.create_task(paths.run())
     try:
         async with asyncio.timeout(60.0):
